@@ -1,0 +1,142 @@
+import {
+  baseUrls,
+  bytes,
+  domain,
+  integer,
+  listenAddress,
+  networks,
+  oneOf,
+  type Parser,
+  path,
+  privateKey,
+  seconds,
+  urlOf
+} from './config-parsers.js'
+
+/** One environment variable. `T` is undefined too where it has no default of its own. */
+export interface Setting<T> {
+  readonly parser: Parser<T>
+  /** Read like a value that was set. */
+  readonly fallback: string | undefined
+  /** The default in words where it depends on other settings, or there is none. */
+  readonly otherwise: string | undefined
+  readonly description: string
+  /** Its value appears in no message. */
+  readonly secret: boolean
+}
+
+interface Optional<T> extends Setting<T> {
+  readonly fallback: undefined
+}
+
+const MEBIBYTE = 2 ** 20
+const MOST_BYTES = 256 * MEBIBYTE
+
+function withDefault<T>(parser: Parser<T>, fallback: string, description: string): Setting<T> {
+  return { parser, fallback, otherwise: undefined, description, secret: false }
+}
+
+function optional<T>(parser: Parser<T>, otherwise: string, description: string, secret = false): Optional<T> {
+  return { parser, fallback: undefined, otherwise, description, secret }
+}
+
+/** Every setting of a node. docs/operations.md shows this table. */
+export const SETTINGS = {
+  PORT: withDefault(integer(0, 65535), '8080', 'Port for clients and other nodes; 0 picks a free one.'),
+  HOST: withDefault(listenAddress, '127.0.0.1', 'Address to listen on.'),
+  NETWORK: withDefault(
+    oneOf('local', 'private', 'test', 'main'),
+    'local',
+    'local: one machine, nothing costs. private: operators who know each other, over HTTPS. test, main: the chains.'
+  ),
+  PUBLIC_DOMAIN: optional(
+    domain,
+    'localhost:PORT on local; to be set elsewhere',
+    'Host name under which others reach this node over HTTPS; PHIP tokens name it.'
+  ),
+  PEERS: withDefault(baseUrls, '', 'Overlay hosts to start from.'),
+  DATA_DIR: withDefault(path, './data', 'Folder for the identity key and the embedded Postgres.'),
+  SERVER_PRIVATE_KEY: optional(
+    privateKey,
+    'the key in DATA_DIR, which the first start makes',
+    "The node's identity key.",
+    true
+  ),
+  SERVER_PRIVATE_KEY_FILE: optional(path, 'none', 'File that holds the identity key instead.'),
+  DATABASE_URL: optional(
+    urlOf('postgresql://user:password@localhost/peerserv', 'postgres:', 'postgresql:'),
+    'an embedded Postgres in DATA_DIR',
+    'Postgres 15 or newer. Several processes may share one.',
+    true
+  ),
+  DATABASE_CONNECTIONS: withDefault(
+    integer(2, 1000),
+    '20',
+    'Connections to Postgres at most, not counting the queue.'
+  ),
+  REDIS_URL: optional(
+    urlOf('redis://:password@localhost:6379', 'redis:', 'rediss:'),
+    'the queue runs on Postgres',
+    'Redis for the queue.',
+    true
+  ),
+  ROLE: withDefault(
+    oneOf('all', 'api', 'worker'),
+    'all',
+    'What this process does: answer requests (api), deliver to other nodes (worker), or both.'
+  ),
+  ADMIN_PORT: optional(
+    integer(0, 65535),
+    'PORT + 1000',
+    'Port on 127.0.0.1 for metrics and for commands that steer the node; 0 picks a free one.'
+  ),
+  TRUSTED_PROXIES: withDefault(
+    networks,
+    '',
+    'Proxies whose X-Forwarded-For is believed when the address of a client matters.'
+  ),
+  LOG_LEVEL: withDefault(
+    oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+    'info',
+    'Least important log lines to write.'
+  ),
+  DRAIN_SECONDS: withDefault(
+    seconds(60),
+    '2',
+    'How long requests are still taken after SIGTERM while /readyz says that the node goes away.'
+  ),
+  LIMIT_REQUEST_BYTES: withDefault(bytes(1024, MOST_BYTES), '16MiB', 'Size of a request.'),
+  LIMIT_BODY_BYTES: withDefault(bytes(1024, MOST_BYTES), '1MiB', 'Size of the body of a message.'),
+  LIMIT_LIST_MESSAGES: withDefault(integer(1, 100_000), '1000', 'Messages in one answer of /listMessages.'),
+  LIMIT_LIST_BYTES: withDefault(
+    bytes(1024, MOST_BYTES),
+    '8MiB',
+    'Bytes of messages in one answer of /listMessages.'
+  ),
+  LIMIT_RECIPIENTS: withDefault(integer(1, 10_000), '100', 'Recipients of one /sendMessage.'),
+  LIMIT_BOX_MESSAGES: optional(
+    integer(1, 1e12),
+    '10000, on local 10000000',
+    'Messages that wait in one box of one recipient.'
+  ),
+  LIMIT_BOX_BYTES: optional(bytes(1024, 1e15), '1GiB, on local 1000GiB', 'Bytes that wait in one box.'),
+  LIMIT_TIME_TO_LIVE: withDefault(
+    integer(60, 3650 * 86_400),
+    String(30 * 86_400),
+    'Seconds after which a message expires.'
+  )
+}
+
+export type SettingName = keyof typeof SETTINGS
+
+/** What the settings say, by name. */
+export type Values = {
+  readonly [Name in SettingName]: (typeof SETTINGS)[Name] extends Optional<infer T>
+    ? T | undefined
+    : (typeof SETTINGS)[Name] extends Setting<infer T>
+      ? T
+      : never
+}
+
+/** The name of a file with further settings; it can be named by the environment only. */
+export const CONFIG_FILE = 'CONFIG_FILE'

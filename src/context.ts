@@ -1,0 +1,39 @@
+import type { Config } from './config.js'
+import type { Curve } from './curve/curve.js'
+import type { KeyDeriver } from './keys/key-deriver.js'
+import type { Logger } from './logger.js'
+import type { Metrics } from './metrics.js'
+import type { Database } from './storage/database.js'
+
+/** Where the time comes from; tests move it by hand. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number
+}
+
+export const systemClock: Clock = { now: () => Date.now() }
+
+/** Everything long-lived, built once in node.ts and passed on. */
+export interface Context {
+  readonly config: Config
+  readonly logger: Logger
+  readonly clock: Clock
+  readonly curve: Curve
+  /** The node's identity key and everything derived from it. */
+  readonly keys: KeyDeriver
+  readonly database: Database
+  readonly metrics: Metrics
+}
+
+/** What message boxes need of the federation. Without one, every message stays here. */
+export interface Forwarding {
+  /** Whether a box expression (BRC-34, field 6) matches a box, in linear time. */
+  matches(boxExpression: string, messageBox: string): boolean
+  /** Says that deliveries to these domains were committed; losing it costs time only. */
+  nudge(domains: readonly string[]): void
+}
+
+/** What the endpoints of message boxes work with. */
+export interface LocalContext extends Context {
+  readonly forwarding: Forwarding
+}
