@@ -1,0 +1,67 @@
+import type { IncomingMessage } from 'node:http'
+import { errorReply, setReply } from '../answer.js'
+import { ApiError } from '../errors.js'
+import type { Logger } from '../logger.js'
+import { readBody } from '../request-body.js'
+import type { Middleware, RequestContext } from '../request-state.js'
+import { authRequired, sessionNotFound, unauthorized } from './auth-errors.js'
+import { type AuthContext, Brc104Request } from './brc104.js'
+import { StaleSession } from './stale-session.js'
+
+const BRC104_PREFIX = 'x-bsv-auth-'
+
+/**
+ * Middleware: proves who is asking and leaves `ctx.state.caller` and `ctx.state.body`, or refuses.
+ *
+ * Before the session nonce is known to be ours, nothing of the body is read. Refusals up to the proof are unsigned
+ * (401; 413, 415 and 408 about the body: a signature under them would answer a request that nobody has signed);
+ * everything after it is signed for the session of this request, with the one exception of a StaleSession, which has
+ * to be unsigned to make the client shake hands again.
+ *
+ * @param bodyLimit bytes
+ */
+export function authenticate(auth: AuthContext, logger: Logger, bodyLimit: number): Middleware {
+  return async (ctx, next) => {
+    const request = openRequest(auth, ctx.req)
+    const pieces = await readBody(ctx.req, bodyLimit)
+    const { caller, body } = request.verify(ctx.state.target, pieces)
+    ctx.state.caller = caller
+    ctx.state.body = body
+    try {
+      await next()
+    } catch (error) {
+      if (error instanceof StaleSession) {
+        // The next handshake must be dated after the new beginning, or it would be refused as well.
+        if (error.reason === 'unknown') await auth.epoch.renew()
+        throw sessionNotFound()
+      }
+      setReply(ctx, errorReply(error, ctx, logger))
+    }
+    sign(ctx, request, logger)
+  }
+}
+
+/** Chooses the scheme by the headers that are there. */
+function openRequest(auth: AuthContext, request: IncomingMessage): Brc104Request {
+  if ('x-authrite' in request.headers) {
+    throw unauthorized('Authrite is not spoken here. Use BRC-103 over BRC-104 (x-bsv-auth-* headers).')
+  }
+  for (const name in request.headers) {
+    if (name.startsWith(BRC104_PREFIX)) return new Brc104Request(auth, request)
+  }
+  throw authRequired()
+}
+
+function sign(ctx: RequestContext, request: Brc104Request, logger: Logger): void {
+  try {
+    if (!Buffer.isBuffer(ctx.body)) throw new TypeError('the answer has no body to sign')
+    ctx.set(request.sign(ctx.status, ctx.response.headers, ctx.body))
+  } catch (error) {
+    logger.error({ err: error, path: ctx.path }, 'cannot sign an answer')
+    throw new ApiError(
+      500,
+      'ERR_RESPONSE_SIGNING_FAILED',
+      'The request was carried out, but its answer cannot be signed.'
+    )
+  }
+}

@@ -1,0 +1,66 @@
+import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type Koa from 'koa'
+import type { RequestState } from './request-state.js'
+
+/**
+ * All headers of a request together, bytes. Node's 16 KiB are too few for `x-bsv-payment`, which carries a
+ * transaction with its ancestry (BRC-105); a megabyte is too many for what any stranger may make us hold on each of
+ * thousands of connections. So it is what a stranger may send as a body; larger payments travel in bodies.
+ */
+export const MAX_HEADER_BYTES = 65_536
+
+const SERVER_OPTIONS = {
+  maxHeaderSize: MAX_HEADER_BYTES,
+  /** From the first byte to the end of the headers, ms; looked after at the interval below. */
+  headersTimeout: 10_000,
+  connectionsCheckingInterval: 5_000,
+  /** None for the whole request: 16 MiB over a slow but steady line take minutes. readBody watches the rate. */
+  requestTimeout: 0,
+  /** Longer than the usual minute of proxies, so that it is they who close idle connections. */
+  keepAliveTimeout: 65_000
+}
+
+/** No byte in either direction, ms. Longer than any handler may take. */
+const SILENCE_MILLISECONDS = 60_000
+
+/** What Node's parser says, and what the client is told; anything else is 400. */
+const REFUSALS: Readonly<Record<string, readonly [status: number, code: string, description: string]>> = {
+  HPE_HEADER_OVERFLOW: [
+    431,
+    'ERR_HEADERS_TOO_LARGE',
+    `All headers together exceed ${MAX_HEADER_BYTES} bytes.`
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'ERR_REQUEST_TIMEOUT', 'The request headers came too slowly.']
+}
+const MALFORMED = [400, 'ERR_MALFORMED_REQUEST', 'This is not a well-formed HTTP/1.1 request.'] as const
+
+/** The HTTP server around the app, with limits for what comes before any middleware runs. Not listening yet. */
+export function createHttpServer(app: Koa<RequestState>): Server {
+  const server = createServer(SERVER_OPTIONS, app.callback())
+  server.timeout = SILENCE_MILLISECONDS
+
+  const answering = new WeakMap<Duplex, ServerResponse>()
+  server.prependListener('request', (request, response) => answering.set(request.socket, response))
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const response = answering.get(socket)
+    // In the middle of an answer a second one would be read as part of it.
+    const isMidAnswer = response?.headersSent === true && !response.writableFinished
+    if (socket.writable && !isMidAnswer && error.code !== 'ECONNRESET') refuse(socket, error.code)
+    else socket.destroy()
+  })
+  return server
+}
+
+function refuse(socket: Duplex, reason = ''): void {
+  const [status, code, description] = REFUSALS[reason] ?? MALFORMED
+  const body = JSON.stringify({ status: 'error', code, description })
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'access-control-allow-origin: *',
+    'connection: close'
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+}
