@@ -1,0 +1,691 @@
+-- Federation (BRC-34): who may send and receive through this host, what must still reach which host, and the one
+-- door by which messages enter.
+
+-- What a recipient signed so that this host may advertise for him (BRC-34). Holding it makes this host one of his homes.
+create table routing_authorizations (
+  recipient bytea primary key,
+  text text not null,
+  signature bytea not null,
+  box_expression text,
+  authorized_at bigint not null
+);
+
+-- What a sender signed so that this host may vouch for his requests (protocol section 4, home-host).
+create table sender_authorizations (
+  sender bytea not null,
+  given bigint not null,
+  expires bigint not null,
+  signature text not null,
+  primary key (sender, given)
+);
+
+-- One message that must reach one host. The table is the truth; the queue only says when to look.
+create table deliveries (
+  id bigint generated always as identity primary key,
+  domain text not null,
+  host_key bytea not null,
+  recipient bytea not null,
+  sender bytea not null,
+  message_box text not null,
+  message_id text not null,
+  name bytea not null,
+  envelope_id bytea not null,
+  -- key in client_message_ids
+  id_key uuid,
+  -- (sender, recipient, message box): what keeps its order
+  lane bigint not null,
+  -- this host authenticated the sender, so a failure is reported to him
+  first_hand boolean not null,
+  first_seen bigint not null,
+  state text not null default 'pending' check (state in ('pending', 'delivered', 'refused', 'expired')),
+  attempts integer not null default 0,
+  next_attempt_at bigint not null,
+  -- who works on it, until when; the number grows with every claim, so that a late worker's word does not count
+  claim bigint,
+  claimed_until bigint,
+  last_answer text,
+  created_at bigint not null,
+  finished_at bigint,
+  expires_at bigint not null,
+  unique (recipient, name, host_key)
+);
+create index deliveries_pending on deliveries (domain, id) where state = 'pending';
+create index deliveries_pending_lane on deliveries (domain, lane, id) where state = 'pending';
+create index deliveries_sender on deliveries (sender, message_id);
+create index deliveries_expires_at on deliveries (expires_at);
+create sequence delivery_claims;
+
+-- What went wrong with a domain, and until when it is left alone. No row: nothing.
+create table destinations (
+  domain text primary key,
+  failures integer not null,
+  failing_since bigint not null,
+  backoff_until bigint not null,
+  last_answer text not null
+);
+create index destinations_backoff_until on destinations (backoff_until);
+
+-- Recipients whose hosts have changed: their mail here is planned again.
+create table catch_ups (
+  recipient bytea primary key,
+  requested_at bigint not null
+);
+
+create function request_catch_up() returns trigger language plpgsql as $$
+begin
+  insert into catch_ups (recipient, requested_at)
+    values (new.recipient, (extract(epoch from clock_timestamp()) * 1000)::bigint)
+    on conflict (recipient) do update set requested_at = excluded.requested_at;
+  return null;
+end $$;
+create trigger phip_hosts_catch_up after insert or update on phip_hosts
+  for each row when (new.live) execute function request_catch_up();
+
+-- Recipients for whom mail is parked here: other overlay hosts are asked for his hosts, less and less often.
+create table recipient_lookups (
+  recipient bytea primary key,
+  next_lookup_at bigint not null,
+  interval bigint not null
+);
+create index recipient_lookups_next on recipient_lookups (next_lookup_at);
+
+-- Hosts that a message for this recipient and box goes to: four at most, this host first, then the newest. Box expressions
+-- are matched by the node in linear time; it states the answers for those it was asked about.
+create function chosen_hosts(p_recipient bytea, p_self bytea, p_expressions text[], p_matches boolean[])
+returns table (operator_key bytea, domain text, first_seen bigint) language sql stable as $$
+  select h.operator_key, h.domain, h.first_seen from live_hosts(p_recipient) h
+  where h.box_expression is null or p_matches[array_position(p_expressions, h.box_expression)]
+  order by (h.operator_key = p_self) desc, h.first_seen desc
+  limit 4
+$$;
+
+-- Box expressions of this recipient's hosts about which the caller has not said yet whether they match.
+create function unmatched_expressions(p_recipient bytea, p_expressions text[]) returns text[]
+language sql stable as $$
+  select array_agg(distinct box_expression) from live_hosts(p_recipient)
+  where box_expression is not null and not box_expression = any (p_expressions)
+$$;
+
+-- Held shared by whoever routes mail of a recipient, and alone by whoever changes his hosts: mail is either planned for
+-- the new host at once, or found by the catch-up.
+create function recipient_lock_key(p_recipient bytea) returns bigint language sql immutable as $$
+  select hashtextextended(encode(p_recipient, 'hex'), 34)
+$$;
+
+create function lane_of(p_sender bytea, p_recipient bytea, p_box text) returns bigint language sql immutable as $$
+  select hashtextextended(encode(p_sender || p_recipient, 'hex') || p_box, 33)
+$$;
+
+-- Puts one message into its box. The name must be new: two at once collide on its key, and the second one tries again.
+create function store_message(
+  p_recipient bytea, p_box text, p_name bytea, p_shown_id text, p_sender bytea, p_body bytea, p_wrapped boolean,
+  p_envelope_id bytea, p_origin text, p_proof jsonb, p_forwardable boolean, p_parked boolean, p_id_key uuid,
+  p_first_seen bigint, p_now bigint, p_expires_at bigint, p_forget_after bigint,
+  p_max_messages bigint, p_max_bytes bigint
+) returns void language plpgsql as $$
+declare
+  v_bytes integer := octet_length(p_body);
+  v_box message_boxes%rowtype;
+begin
+  insert into message_boxes as b (recipient, name, message_count, byte_count, last_position)
+    values (p_recipient, p_box, 1, v_bytes, 1)
+    on conflict (recipient, name) do update set
+      message_count = b.message_count + 1, byte_count = b.byte_count + v_bytes, last_position = b.last_position + 1
+    returning * into v_box;
+  if v_box.message_count > p_max_messages or v_box.byte_count > p_max_bytes then
+    raise exception 'box full' using errcode = 'PS507', detail = encode(p_recipient, 'hex');
+  end if;
+  insert into message_names (recipient, name, box_id, position, forget_at)
+    values (p_recipient, p_name, v_box.id, v_box.last_position, p_expires_at + p_forget_after);
+  insert into messages (
+    box_id, position, recipient, name, shown_id, sender, body, wrapped, envelope_id, origin, proof, forwardable, parked,
+    id_key, bytes, first_seen, created_at, expires_at
+  ) values (
+    v_box.id, v_box.last_position, p_recipient, p_name, p_shown_id, p_sender, p_body, p_wrapped, p_envelope_id,
+    p_origin, p_proof, p_forwardable, p_parked, p_id_key, v_bytes, p_first_seen, p_now, p_expires_at
+  );
+end $$;
+
+-- Keeps an envelope for p_holds messages and deliveries.
+create function hold_envelope(
+  p_id bytea, p_sender bytea, p_format text, p_key_id text, p_signed bytea, p_signature bytea, p_withheld boolean,
+  p_key_linkage bytea, p_proof jsonb, p_received_at bigint, p_expires_at bigint, p_holds integer
+) returns void language sql as $$
+  insert into envelopes as e (
+    id, sender, format, key_id, signed_bytes, signature, withheld, key_linkage, proof, received_at, holds, expires_at
+  ) values (
+    p_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, p_key_linkage, p_proof, p_received_at,
+    p_holds, p_expires_at
+  )
+  on conflict (id) do update set
+    holds = e.holds + excluded.holds,
+    expires_at = greatest(e.expires_at, excluded.expires_at),
+    -- a better proof of the same request replaces none
+    proof = coalesce(e.proof, excluded.proof)
+$$;
+
+-- A sealed message gives way to a better proof of the same ciphertext. Answers how many holds of the envelope that took.
+create function improve_proof(
+  p_recipient bytea, p_name bytea, p_origin text, p_proof jsonb, p_envelope_id bytea, p_forwardable boolean
+) returns integer language plpgsql as $$
+declare
+  v_envelope_id bytea;
+begin
+  select m.envelope_id into v_envelope_id
+    from message_names n join messages m on m.box_id = n.box_id and m.position = n.position
+    where n.recipient = p_recipient and n.name = p_name and m.name = p_name and m.origin = 'sealed' for update of m;
+  if not found or p_origin = 'sealed' then
+    return 0;
+  end if;
+  update messages m set origin = p_origin, proof = p_proof, envelope_id = p_envelope_id, forwardable = p_forwardable
+    from message_names n
+    where n.recipient = p_recipient and n.name = p_name and m.box_id = n.box_id and m.position = n.position;
+  perform release_envelopes(array[v_envelope_id]);
+  return 1;
+end $$;
+
+-- The one door for messages that this node's own users send (POST /sendMessage). All recipients or none.
+-- The arrays run over the recipients in ascending order of their keys, as everybody locks them.
+--
+-- Answers one row per recipient: outcome 'accepted' or 'repeat', how it is delivered, the id shown, and the domains to
+-- nudge; or, storing nothing, rows with another outcome: 'unknown' or 'replayed' (the request), 'match' (expressions
+-- that the caller must match first), 'unprovable', 'duplicate', 'full' (that recipient).
+create function accept_sent(
+  p_digest uuid, p_issued_at bigint, p_forget_at bigint,
+  p_now bigint, p_self bytea, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
+  p_body_digest uuid, p_payment_digest uuid, p_ciphertext_key uuid,
+  p_envelope_id bytea, p_format text, p_key_id text, p_signed bytea, p_signature bytea, p_withheld boolean,
+  p_recipients bytea[], p_names bytea[], p_integers bigint[], p_client_ids text[], p_id_keys uuid[],
+  p_proofs jsonb[], p_expires_at bigint[],
+  p_expressions text[], p_matches boolean[],
+  p_forget_after bigint, p_max_messages bigint, p_max_bytes bigint
+) returns table (
+  recipient_index integer, outcome text, delivery text, shown_id text, forwardable boolean,
+  domains text[], expressions text[]
+) language plpgsql as $$
+declare
+  v_count integer := cardinality(p_recipients);
+  v_authorized boolean;
+  v_home boolean;
+  v_hosts integer;
+  v_known client_message_ids%rowtype;
+  v_box message_boxes%rowtype;
+  v_outcomes text[] := '{}';
+  v_deliveries text[] := '{}';
+  v_shown text[] := '{}';
+  v_forwardable boolean[] := '{}';
+  v_remember boolean[] := '{}';
+  v_refused boolean := false;
+  v_holds integer := 0;
+  v_planned text[];
+  v_planned_count integer;
+begin
+  for i in 1 .. v_count loop
+    perform pg_advisory_xact_lock_shared(recipient_lock_key(p_recipients[i]));
+    expressions := unmatched_expressions(p_recipients[i], p_expressions);
+    if expressions is not null then
+      recipient_index := i; outcome := 'match';
+      return next;
+      return;
+    end if;
+  end loop;
+
+  outcome := admit_request(p_digest, p_issued_at, p_forget_at);
+  if outcome <> 'fresh' then
+    recipient_index := 0;
+    return next;
+    return;
+  end if;
+
+  -- Receivers compare the authorization with the time at which this request was authenticated: now.
+  v_authorized := not p_withheld and exists (
+    select from sender_authorizations where sender = p_sender and given - 600000 <= p_now and expires >= p_now
+  );
+
+  -- Judge every recipient before anything is written: permissions, fees and quotas belong here too.
+  for i in 1 .. v_count loop
+    v_outcomes[i] := 'accepted';
+    v_shown[i] := p_integers[i]::text;
+    v_remember[i] := false;
+    v_forwardable[i] := not p_withheld and (v_authorized or p_ciphertext_key is not null or p_proofs[i] is not null);
+    select count(*), coalesce(bool_or(operator_key = p_self), false) into v_hosts, v_home
+      from chosen_hosts(p_recipients[i], p_self, p_expressions, p_matches);
+    v_deliveries[i] := case when v_home then 'local' when v_hosts = 0 then 'parked' else 'forwarding' end;
+
+    if p_id_keys[i] is not null then
+      select * into v_known from client_message_ids where id_key = p_id_keys[i] and forget_at > p_now;
+      if not found then
+        v_shown[i] := coalesce(p_client_ids[i], v_shown[i]);
+        v_remember[i] := true;
+      elsif v_known.payment_digest is not distinct from p_payment_digest then
+        if v_known.body_digest = p_body_digest or v_known.sealed or p_ciphertext_key is not null then
+          v_outcomes[i] := 'repeat';
+          v_deliveries[i] := v_known.delivery;
+          v_shown[i] := v_known.shown_id;
+          continue;
+        end if;
+        v_outcomes[i] := 'duplicate';
+        v_refused := true;
+        continue;
+      end if;
+    end if;
+    if v_deliveries[i] = 'forwarding' then
+      if not v_forwardable[i] then
+        v_outcomes[i] := 'unprovable';
+        v_refused := true;
+      end if;
+      continue;
+    end if;
+    if exists (select from message_names where recipient = p_recipients[i] and name = p_names[i]) then
+      v_outcomes[i] := 'repeat';
+      v_holds := v_holds + improve_proof(
+        p_recipients[i], p_names[i], 'local', p_proofs[i], p_envelope_id, v_forwardable[i]
+      );
+      continue;
+    end if;
+    -- Of two messages with one id the later is shown under its integer.
+    if exists (select from messages m where m.recipient = p_recipients[i] and m.shown_id = v_shown[i]) then
+      v_shown[i] := p_integers[i]::text;
+    end if;
+    select * into v_box from message_boxes b where b.recipient = p_recipients[i] and b.name = p_box;
+    if v_box.message_count >= p_max_messages or v_box.byte_count + octet_length(p_body) > p_max_bytes then
+      v_outcomes[i] := 'full';
+      v_refused := true;
+    end if;
+  end loop;
+
+  if v_refused then
+    for i in 1 .. v_count loop
+      if v_outcomes[i] in ('duplicate', 'unprovable', 'full') then
+        recipient_index := i; outcome := v_outcomes[i];
+        return next;
+      end if;
+    end loop;
+    return;
+  end if;
+
+  for i in 1 .. v_count loop
+    recipient_index := i; outcome := v_outcomes[i]; delivery := v_deliveries[i]; shown_id := v_shown[i];
+    forwardable := v_forwardable[i]; domains := null;
+    if outcome = 'accepted' then
+      if delivery <> 'forwarding' then
+        perform store_message(
+          p_recipients[i], p_box, p_names[i], shown_id, p_sender, p_body, p_wrapped, p_envelope_id, 'local',
+          p_proofs[i], forwardable, delivery = 'parked', p_id_keys[i], p_now, p_now, p_expires_at[i],
+          p_forget_after, p_max_messages, p_max_bytes
+        );
+        v_holds := v_holds + 1;
+      end if;
+      if forwardable and delivery <> 'parked' then
+        with planned as (
+          insert into deliveries (
+            domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, id_key, lane,
+            first_hand, first_seen, next_attempt_at, created_at, expires_at
+          )
+          select h.domain, h.operator_key, p_recipients[i], p_sender, p_box, v_shown[i], p_names[i], p_envelope_id,
+            p_id_keys[i], lane_of(p_sender, p_recipients[i], p_box), true, p_now, p_now, p_now, p_expires_at[i]
+          from chosen_hosts(p_recipients[i], p_self, p_expressions, p_matches) h
+          where h.operator_key <> p_self
+          on conflict (recipient, name, host_key) do nothing
+          returning deliveries.domain
+        )
+        select array_agg(planned.domain), count(*) into v_planned, v_planned_count from planned;
+        domains := v_planned;
+        v_holds := v_holds + v_planned_count;
+      end if;
+      if delivery = 'parked' then
+        insert into recipient_lookups (recipient, next_lookup_at, interval)
+          values (p_recipients[i], p_now, 600000) on conflict do nothing;
+      end if;
+      if v_remember[i] then
+        insert into client_message_ids as c
+          (id_key, body_digest, sealed, payment_digest, shown_id, delivery, forget_at)
+          values (p_id_keys[i], p_body_digest, p_ciphertext_key is not null, p_payment_digest, shown_id, delivery, p_expires_at[i])
+          on conflict (id_key) do update set
+            body_digest = excluded.body_digest, sealed = excluded.sealed, payment_digest = excluded.payment_digest,
+            shown_id = excluded.shown_id, delivery = excluded.delivery, forget_at = excluded.forget_at
+          where c.forget_at <= p_now;
+        if not found then
+          raise exception 'two requests with one id at once' using errcode = '40001';
+        end if;
+      end if;
+    end if;
+    return next;
+  end loop;
+
+  if v_holds > 0 then
+    perform hold_envelope(
+      p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, null, null, p_now,
+      (select max(e) from unnest(p_expires_at) e), v_holds
+    );
+    if p_ciphertext_key is not null then
+      insert into sent_ciphertexts (ciphertext_key, forget_at)
+        values (p_ciphertext_key, (select max(e) from unnest(p_expires_at) e) + p_forget_after) on conflict do nothing;
+    end if;
+  end if;
+end $$;
+
+-- The sender's authorization of this host counts for nothing if it was given before his last token at that host ended,
+-- unless one is live (protocol section 4).
+create function authorization_void(p_sender bytea, p_host_key bytea, p_given bigint) returns boolean
+language sql stable as $$
+  select not exists (select from live_hosts(p_sender) where operator_key = p_host_key)
+    and p_given < greatest(
+      (select max(spent_at) from phip_tokens where recipient = p_sender and operator_key = p_host_key),
+      (select max(w.admitted_at) from phip_withdrawals w
+       join phip_tokens t on t.recipient = w.recipient and t.authorization_text_digest = w.text_digest
+       where w.recipient = p_sender and t.operator_key = p_host_key)
+    )
+$$;
+
+-- The same door for what other hosts hand on (POST /propagateMessage): every recipient is judged for himself. The arrays run
+-- in ascending order of the recipients.
+--
+-- Answers one row per recipient: 'accepted', 'repeat', 'not-home', 'void' (his home host's authorization), 'reflected',
+-- 'full'; or one row 'unknown', 'replayed' or 'match'.
+create function accept_propagated(
+  p_digest uuid, p_issued_at bigint, p_forget_at bigint,
+  p_now bigint, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
+  p_envelope_id bytea, p_format text, p_key_id text, p_signed bytea, p_signature bytea,
+  p_key_linkage bytea, p_envelope_proof jsonb, p_received_at bigint, p_attesting_host bytea, p_given bigint,
+  p_recipients bytea[], p_names bytea[], p_integers bigint[], p_client_ids text[], p_origins text[], p_proofs jsonb[],
+  p_reflection_keys uuid[], p_first_seen bigint[], p_expires_at bigint[],
+  p_expressions text[], p_matches boolean[],
+  p_forget_after bigint, p_max_messages bigint, p_max_bytes bigint
+) returns table (recipient_index integer, outcome text, expressions text[]) language plpgsql as $$
+declare
+  v_expression text;
+  v_shown text;
+  v_box message_boxes%rowtype;
+  v_holds integer := 0;
+begin
+  select array_agg(distinct a.box_expression) into expressions from routing_authorizations a
+    where a.recipient = any (p_recipients) and a.box_expression is not null
+      and not a.box_expression = any (p_expressions);
+  if expressions is not null then
+    recipient_index := 0; outcome := 'match';
+    return next;
+    return;
+  end if;
+  outcome := admit_request(p_digest, p_issued_at, p_forget_at);
+  if outcome <> 'fresh' then
+    recipient_index := 0;
+    return next;
+    return;
+  end if;
+
+  for i in 1 .. cardinality(p_recipients) loop
+    recipient_index := i;
+    outcome := 'accepted';
+    select a.box_expression into v_expression from routing_authorizations a where a.recipient = p_recipients[i];
+    if not found or not coalesce(p_matches[array_position(p_expressions, v_expression)], v_expression is null) then
+      outcome := 'not-home';
+    elsif p_origins[i] = 'home-host' and authorization_void(p_sender, p_attesting_host, p_given) then
+      outcome := 'void';
+    elsif p_origins[i] = 'sealed'
+      and exists (select from sent_ciphertexts where ciphertext_key = p_reflection_keys[i]) then
+      outcome := 'reflected';
+    elsif exists (select from message_names where recipient = p_recipients[i] and name = p_names[i]) then
+      outcome := 'repeat';
+      v_holds := v_holds + improve_proof(
+        p_recipients[i], p_names[i], p_origins[i], p_proofs[i], p_envelope_id, true
+      );
+    else
+      select * into v_box from message_boxes b where b.recipient = p_recipients[i] and b.name = p_box;
+      if v_box.message_count >= p_max_messages or v_box.byte_count + octet_length(p_body) > p_max_bytes then
+        outcome := 'full';
+      else
+        v_shown := p_integers[i]::text;
+        if p_client_ids[i] is not null and not exists (
+          select from messages m where m.recipient = p_recipients[i] and m.shown_id = p_client_ids[i]
+        ) then
+          v_shown := p_client_ids[i];
+        end if;
+        perform store_message(
+          p_recipients[i], p_box, p_names[i], v_shown, p_sender, p_body, p_wrapped, p_envelope_id, p_origins[i],
+          p_proofs[i], true, false, null, p_first_seen[i], p_now, p_expires_at[i],
+          p_forget_after, p_max_messages, p_max_bytes
+        );
+        v_holds := v_holds + 1;
+      end if;
+    end if;
+    return next;
+  end loop;
+
+  if v_holds > 0 then
+    perform hold_envelope(
+      p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, false, p_key_linkage, p_envelope_proof,
+      p_received_at, (select max(e) from unnest(p_expires_at) e), v_holds
+    );
+  end if;
+end $$;
+
+-- Claims deliveries of one domain, oldest first, one per lane, none of a lane that is being worked on. While the domain
+-- is failing only one goes out, as a probe, when its wait is over.
+create function claim_deliveries(p_domain text, p_now bigint, p_claimed_until bigint, p_limit integer)
+returns setof deliveries language plpgsql as $$
+declare
+  v_limit integer := p_limit;
+  v_destination destinations%rowtype;
+  v_claim bigint;
+begin
+  -- One claimer at a time per domain: two could else take neighbours of one lane.
+  perform pg_advisory_xact_lock(hashtextextended(p_domain, 35));
+  select * into v_destination from destinations where domain = p_domain;
+  if found then
+    if v_destination.backoff_until > p_now then
+      return;
+    end if;
+    if exists (select from deliveries where domain = p_domain and state = 'pending' and claimed_until > p_now) then
+      return;
+    end if;
+    v_limit := 1;
+  end if;
+  v_claim := nextval('delivery_claims');
+  return query
+    update deliveries d set attempts = d.attempts + 1, claim = v_claim, claimed_until = p_claimed_until
+    where d.id in (
+      select c.id from deliveries c
+      where c.domain = p_domain and c.state = 'pending' and c.next_attempt_at <= p_now
+        and coalesce(c.claimed_until, 0) <= p_now
+        and not exists (
+          select from deliveries e
+          where e.domain = c.domain and e.lane = c.lane and e.state = 'pending' and e.id < c.id
+        )
+      order by c.id
+      limit v_limit
+    )
+    returning d.*;
+end $$;
+
+-- Ends a delivery, if the claim is still the latest. A message that was only parked here leaves with the first host that
+-- takes it. Answers false for a late worker.
+create function finish_delivery(
+  p_id bigint, p_claim bigint, p_state text, p_answer text, p_now bigint, p_ids_forget_at bigint
+) returns boolean language plpgsql as $$
+declare
+  v_delivery deliveries%rowtype;
+  v_box_id bigint;
+  v_position bigint;
+begin
+  update deliveries set state = p_state, last_answer = p_answer, finished_at = p_now, claimed_until = null
+    where id = p_id and claim = p_claim and state = 'pending'
+    returning * into v_delivery;
+  if not found then
+    return false;
+  end if;
+  perform release_envelopes(array[v_delivery.envelope_id]);
+  if p_state = 'delivered' then
+    update client_message_ids set forget_at = least(forget_at, p_ids_forget_at)
+      where id_key = v_delivery.id_key and delivery = 'forwarding';
+    select m.box_id, m.position into v_box_id, v_position
+      from message_names n join messages m on m.box_id = n.box_id and m.position = n.position
+      where n.recipient = v_delivery.recipient and n.name = v_delivery.name and m.name = n.name and m.parked;
+    if found then
+      perform from message_boxes where id = v_box_id for update;
+      delete from message_names where recipient = v_delivery.recipient and name = v_delivery.name;
+      perform remove_messages(array[v_box_id], array[v_position], p_ids_forget_at);
+    end if;
+  end if;
+  return true;
+end $$;
+
+-- Puts a delivery back, to be tried again at p_next_attempt_at.
+create function defer_delivery(p_id bigint, p_claim bigint, p_answer text, p_next_attempt_at bigint) returns boolean
+language sql as $$
+  update deliveries set claimed_until = null, last_answer = p_answer, next_attempt_at = p_next_attempt_at
+    where id = p_id and claim = p_claim and state = 'pending'
+    returning true
+$$;
+
+-- Domains with something due, found by one index step per domain.
+create function due_domains(p_now bigint, p_limit integer) returns setof text language sql stable as $$
+  with recursive domains as (
+    (select domain from deliveries where state = 'pending' order by domain limit 1)
+    union all
+    select (select d.domain from deliveries d where d.state = 'pending' and d.domain > domains.domain
+            order by d.domain limit 1)
+    from domains where domains.domain is not null
+  )
+  select d.domain from domains d
+  where d.domain is not null
+    and not exists (select from destinations b where b.domain = d.domain and b.backoff_until > p_now)
+    and exists (
+      select from deliveries p where p.domain = d.domain and p.state = 'pending' and p.next_attempt_at <= p_now
+        and coalesce(p.claimed_until, 0) <= p_now
+    )
+  limit p_limit
+$$;
+
+-- Plans the messages of one box for hosts that came later than they did, or that are the first at all. Hosts that
+-- already have a delivery of a message are passed over. Answers the last position looked at (null: the box is done)
+-- and the domains to nudge.
+create function plan_box(
+  p_box_id bigint, p_after bigint, p_limit integer, p_now bigint, p_self bytea,
+  p_expressions text[], p_matches boolean[]
+) returns table (last_position bigint, domains text[]) language plpgsql as $$
+declare
+  v_box message_boxes%rowtype;
+begin
+  select * into v_box from message_boxes where id = p_box_id;
+  perform pg_advisory_xact_lock_shared(recipient_lock_key(v_box.recipient));
+  with page as (
+    select m.*, e.withheld from messages m join envelopes e on e.id = m.envelope_id
+    where m.box_id = p_box_id and m.position > p_after and m.expires_at > p_now
+    order by m.position limit p_limit
+  ), planned as (
+    insert into deliveries (
+      domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, id_key, lane,
+      first_hand, first_seen, next_attempt_at, created_at, expires_at
+    )
+    select h.domain, h.operator_key, m.recipient, m.sender, v_box.name, m.shown_id, m.name, m.envelope_id, m.id_key,
+      lane_of(m.sender, m.recipient, v_box.name), m.parked, m.first_seen, p_now, p_now, m.expires_at
+    from page m
+    cross join chosen_hosts(v_box.recipient, p_self, p_expressions, p_matches) h
+    where h.operator_key <> p_self and not m.withheld
+      and (m.parked or h.first_seen >= m.created_at)
+      and (m.forwardable or (m.origin = 'local' and exists (
+        select from sender_authorizations a
+        where a.sender = m.sender and a.given - 600000 <= m.created_at and a.expires >= m.created_at
+      )))
+    order by m.position
+    on conflict (recipient, name, host_key) do nothing
+    returning deliveries.domain, deliveries.envelope_id
+  ), held as (
+    update envelopes e set holds = e.holds + p.n
+    from (select envelope_id, count(*) as n from planned group by envelope_id) p
+    where e.id = p.envelope_id
+  )
+  select (select max(position) from page), (select array_agg(distinct planned.domain) from planned)
+  into last_position, domains;
+  return next;
+end $$;
+
+-- Claims deliveries whose time is over: their message has expired, or their host has been failing for too long.
+create function claim_overdue_deliveries(p_now bigint, p_give_up_before bigint, p_limit integer)
+returns setof deliveries language sql as $$
+  update deliveries d set claim = nextval('delivery_claims'), claimed_until = p_now + 60000
+  where d.id in (
+    select id from (
+      (select id from deliveries
+       where state = 'pending' and expires_at <= p_now and coalesce(claimed_until, 0) <= p_now
+       order by expires_at limit p_limit)
+      union
+      (select e.id from destinations b join deliveries e on e.domain = b.domain
+       where b.failing_since <= p_give_up_before and e.state = 'pending' and e.created_at <= p_give_up_before
+         and coalesce(e.claimed_until, 0) <= p_now
+       limit p_limit)
+    ) overdue
+  )
+  returning d.*
+$$;
+
+-- A report to the sender that no host took his message; once per message, whoever notices.
+create function store_report(
+  p_sender bytea, p_node bytea, p_name bytea, p_integer bigint, p_body bytea, p_now bigint, p_expires_at bigint,
+  p_forget_after bigint
+) returns boolean language plpgsql as $$
+begin
+  if exists (select from message_names where recipient = p_sender and name = p_name) then
+    return false;
+  end if;
+  -- Reports leave by expiring; a full box must not keep a delivery from ending.
+  perform store_message(
+    p_sender, 'delivery_reports', p_name, p_integer::text, p_node, p_body, false, p_name, 'local', null, false, false,
+    null, p_now, p_now, p_expires_at, p_forget_after, 9007199254740991, 9007199254740991
+  );
+  return true;
+end $$;
+
+-- A message that no host takes in stays here until one appears.
+create function park_message(
+  p_delivery_id bigint, p_body bytea, p_wrapped boolean, p_origin_proof jsonb, p_now bigint, p_forget_after bigint,
+  p_max_messages bigint, p_max_bytes bigint
+) returns void language plpgsql as $$
+declare
+  v_delivery deliveries%rowtype;
+  v_shown text;
+begin
+  select * into strict v_delivery from deliveries where id = p_delivery_id;
+  perform pg_advisory_xact_lock_shared(recipient_lock_key(v_delivery.recipient));
+  if exists (select from message_names where recipient = v_delivery.recipient and name = v_delivery.name) then
+    return;
+  end if;
+  v_shown := v_delivery.message_id;
+  if exists (select from messages m where m.recipient = v_delivery.recipient and m.shown_id = v_shown) then
+    v_shown := v_shown || ' ' || v_delivery.id;
+  end if;
+  perform store_message(
+    v_delivery.recipient, v_delivery.message_box, v_delivery.name, v_shown, v_delivery.sender, p_body, p_wrapped,
+    v_delivery.envelope_id, 'local', p_origin_proof, true, true, v_delivery.id_key, v_delivery.first_seen, p_now,
+    v_delivery.expires_at, p_forget_after, p_max_messages, p_max_bytes
+  );
+  update envelopes set holds = holds + 1 where id = v_delivery.envelope_id;
+  insert into recipient_lookups (recipient, next_lookup_at, interval)
+    values (v_delivery.recipient, p_now, 600000)
+    on conflict (recipient) do update set next_lookup_at = least(recipient_lookups.next_lookup_at, excluded.next_lookup_at);
+end $$;
+
+-- Deletes at most p_limit rows of each kind that nobody needs any more; answers how many there were.
+create function prune_federation(p_now bigint, p_limit integer) returns bigint language plpgsql as $$
+declare
+  v_total bigint := 0;
+  v_count bigint;
+begin
+  delete from deliveries where id in (
+    select id from deliveries where state <> 'pending' and expires_at <= p_now order by expires_at limit p_limit
+  );
+  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  delete from sender_authorizations where (sender, given) in (
+    select sender, given from sender_authorizations where expires <= p_now order by expires limit p_limit
+  );
+  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  delete from destinations where domain in (
+    select domain from destinations b where b.backoff_until <= p_now - 86400000
+      and not exists (select from deliveries d where d.domain = b.domain and d.state = 'pending')
+    order by backoff_until limit p_limit
+  );
+  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  return v_total;
+end $$;
+create index sender_authorizations_expires on sender_authorizations (expires);

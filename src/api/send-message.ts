@@ -1,0 +1,31 @@
+import type { LocalContext } from '../context.js'
+import type { AuthenticatedEndpoint } from '../endpoint.js'
+import { parseMessage } from '../message.js'
+import { acceptSentMessage } from '../message-boxes.js'
+
+/**
+ * POST /sendMessage (BRC-33; members beside its three as deployed clients send them).
+ *
+ * Body: `{message: {recipient | recipients, messageBox, body, messageId?, createdAt?, signature? | signatures?}, payment?}`.
+ * Answers, after the commit, `{status, message, results: [{recipient, messageId, delivery, forwardable}]}`; `delivery` is
+ * `local`, `forwarding` or `parked` (protocol section 6). All recipients or none.
+ *
+ * Errors: 400 with the codes of docs/errors.md; 403 ERR_ORIGIN_UNPROVABLE, ERR_RESERVED_MESSAGEBOX; 409
+ * ERR_DUPLICATE_MESSAGE; 413 ERR_MESSAGE_BODY_TOO_LARGE; 507 ERR_INBOX_QUOTA_EXCEEDED.
+ */
+export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
+  method: 'POST',
+  path: '/sendMessage',
+  authenticated: true,
+  async handler(request, context) {
+    const message = parseMessage(context.curve, context.config.limits, request.json())
+    const results = await acceptSentMessage(context, request.caller, message)
+    return {
+      body: {
+        status: 'success',
+        message: `Your message has been sent to ${results.length} recipient(s).`,
+        results
+      }
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import type { Caller } from './auth/caller.js'
+import { StaleSession } from './auth/stale-session.js'
+import type { Context, Forwarding, LocalContext } from './context.js'
+import { ApiError, badRequest } from './errors.js'
+import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
+import { verifyPortableSignature } from './keys/portable-signature.js'
+import {
+  CLOCK_TOLERANCE,
+  isIntegerId,
+  type Message,
+  type MessageRecipient,
+  shownMessageId,
+  signedMessageText
+} from './message.js'
+import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKey } from './names.js'
+import { acceptSent, type MessageProof, type SentOutcome, type SentRecipient } from './storage/messages.js'
+
+export interface Acceptance {
+  readonly recipient: IdentityKey
+  /** A number where this host assigned it. */
+  readonly messageId: string | number
+  readonly delivery: 'local' | 'parked' | 'forwarding'
+  readonly forwardable: boolean
+}
+
+/**
+ * Takes a message of this node's own user: judges all recipients, stores it for those who are at home here or have no
+ * known host, plans deliveries to other hosts; all in one commit, or nothing at all. Resolves after the commit.
+ *
+ * @returns one entry per recipient, in the order of the request
+ * @throws StaleSession for a replay; ApiError 400 (signature, time), 403 ERR_ORIGIN_UNPROVABLE, 409
+ * ERR_DUPLICATE_MESSAGE, 507 ERR_INBOX_QUOTA_EXCEEDED
+ */
+export async function acceptSentMessage(
+  context: LocalContext,
+  caller: Caller,
+  message: Message
+): Promise<Acceptance[]> {
+  const now = context.clock.now()
+  const sorted = message.recipients
+    .map(recipient => namedRecipient(context, caller, message, recipient, now))
+    .sort((a, b) => Buffer.compare(a.recipient, b.recipient))
+  const sent = {
+    sender: caller.identityKeyBytes,
+    messageBox: message.messageBox,
+    body: Buffer.from(message.body),
+    wrapped: message.wrapped,
+    bodyDigest: rowKey(message.body),
+    paymentDigest: message.paymentTransaction === undefined ? undefined : rowKey(message.paymentTransaction),
+    ciphertextKey:
+      message.ciphertext === undefined ? undefined : ciphertextKey(caller.identityKey, message.ciphertext),
+    envelope: caller.envelope,
+    recipients: sorted
+  }
+  const outcomes = await matchingExpressions(context.forwarding, message.messageBox, matches =>
+    acceptSent(
+      context.database,
+      context.keys.publicKey,
+      caller.replay,
+      sent,
+      matches,
+      context.config.limits,
+      now
+    )
+  )
+  throwRefusal(outcomes, sorted, caller.envelope.carriesAuthorization)
+  const domains = outcomes.flatMap(outcome => outcome.domains ?? [])
+  if (domains.length > 0) context.forwarding.nudge(domains)
+  const byRecipient = new Map(
+    outcomes.map(outcome => [sorted[outcome.recipient_index - 1]!.recipient.toString('hex'), outcome])
+  )
+  return message.recipients.map(({ recipient }) => {
+    const outcome = byRecipient.get(recipient)!
+    return {
+      recipient,
+      messageId: shownMessageId(outcome.shown_id),
+      delivery: outcome.delivery,
+      forwardable: outcome.forwardable
+    }
+  })
+}
+
+/**
+ * Box expressions are matched here, in linear time, not by Postgres. The statement is run without them first: most
+ * recipients have none.
+ */
+export async function matchingExpressions<Outcome extends { outcome: string; expressions: string[] | null }>(
+  forwarding: Forwarding,
+  messageBox: string,
+  run: (matches: ReadonlyMap<string, boolean>) => Promise<Outcome[]>
+): Promise<Outcome[]> {
+  const matches = new Map<string, boolean>()
+  for (;;) {
+    const outcomes = await run(matches)
+    if (outcomes[0]?.outcome !== 'match') return outcomes
+    for (const expression of outcomes[0].expressions ?? []) {
+      matches.set(expression, forwarding.matches(expression, messageBox))
+    }
+  }
+}
+
+function namedRecipient(
+  context: Context,
+  caller: Caller,
+  message: Message,
+  { recipient, messageId, signature }: MessageRecipient,
+  now: number
+): SentRecipient {
+  const { identityKey: sender, envelope } = caller
+  const recipientBytes = identityKeyBytes(recipient)
+  let proof: MessageProof | undefined
+  let signedText: string | undefined
+  if (signature !== undefined) {
+    const createdAt = message.createdAt!
+    checkTime(createdAt, context.config.limits.timeToLive, now)
+    signedText = signedMessageText(recipient, message.messageBox, messageId, message.body, createdAt)
+    if (!verifyPortableSignature(context.curve, sender, signedText, signature)) {
+      throw badRequest(
+        'ERR_INVALID_SIGNATURE',
+        `The signature for ${recipient} is not the sender's over this message.`
+      )
+    }
+    proof = { signature, createdAt, messageId: messageId ?? null }
+  }
+  const name = messageName(sender, message.messageBox, message.ciphertext, signedText, envelope.id)
+  return {
+    recipient: recipientBytes,
+    name,
+    integer: publicInteger(name, recipientBytes),
+    clientId: messageId === undefined || isIntegerId(messageId) ? undefined : messageId,
+    idKey:
+      messageId === undefined
+        ? undefined
+        : clientMessageIdKey(recipient, sender, message.messageBox, messageId),
+    proof,
+    expiresAt: (proof?.createdAt ?? now) + context.config.limits.timeToLive * 1000
+  }
+}
+
+function checkTime(createdAt: number, timeToLive: number, now: number): void {
+  if (createdAt > now + CLOCK_TOLERANCE) {
+    throw badRequest('ERR_MESSAGE_EARLY', '"createdAt" lies more than ten minutes ahead of this node.')
+  }
+  if (createdAt + timeToLive * 1000 <= now) {
+    throw badRequest('ERR_MESSAGE_EXPIRED', `The message is older than ${timeToLive} seconds.`)
+  }
+}
+
+const REFUSALS = {
+  unprovable: {
+    status: 403,
+    code: 'ERR_ORIGIN_UNPROVABLE',
+    description:
+      'The message must go to another host, and nothing would prove there who sent it. Authorize this host to send for you (POST /authorizeSending), sign the message (message.signature), or encrypt the body.'
+  },
+  duplicate: {
+    status: 409,
+    code: 'ERR_DUPLICATE_MESSAGE',
+    description: 'Another message with this messageId is in the box. Choose a new id for a new message.'
+  },
+  full: {
+    status: 507,
+    code: 'ERR_INBOX_QUOTA_EXCEEDED',
+    description: 'The message box is full until its owner acknowledges messages. Try again later.'
+  }
+} as const
+
+function throwRefusal(
+  outcomes: readonly SentOutcome[],
+  recipients: readonly SentRecipient[],
+  withheld: boolean
+): void {
+  const first = outcomes[0]!.outcome
+  if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
+  if (!(first in REFUSALS)) return
+  const refusal = REFUSALS[first as keyof typeof REFUSALS]
+  if (first === 'unprovable' && withheld) {
+    throw badRequest(
+      'ERR_AUTHORIZATION_HEADER',
+      'The request signs an "authorization" header, which would be shown to every host it is passed to. Send it without.'
+    )
+  }
+  throw new ApiError(refusal.status, refusal.code, refusal.description, {
+    recipients: outcomes.map(({ recipient_index, outcome }) => ({
+      recipient: recipients[recipient_index - 1]!.recipient.toString('hex'),
+      code: REFUSALS[outcome as keyof typeof REFUSALS].code
+    }))
+  })
+}

@@ -1,0 +1,86 @@
+import { createHash, hash } from 'node:crypto'
+import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
+
+/*
+ * What a message is called, on this host and on every other (protocol section 2).
+ */
+
+/** How a sender's request was signed, and so how its signed bytes are read (protocol section 4). */
+export type SignedMessageFormat = 'brc104' | 'brc103' | 'authrite'
+
+/**
+ * The id of an envelope: SHA-256 of `JSON.stringify([sender, format, keyID])` followed by the signed bytes.
+ *
+ * @returns 32 bytes
+ */
+export function envelopeId(
+  sender: IdentityKey,
+  format: SignedMessageFormat,
+  keyID: string,
+  signedBytes: Uint8Array
+): Buffer {
+  return createHash('sha256')
+    .update(JSON.stringify([sender, format, keyID]))
+    .update(signedBytes)
+    .digest()
+}
+
+/**
+ * The name of a message across hosts: of its ciphertext, whatever its proof, where the body is sealed; of the text that
+ * its sender signed, where that signature holds; otherwise the id of its envelope.
+ *
+ * @param ciphertext base64
+ * @returns 32 bytes
+ */
+export function messageName(
+  sender: IdentityKey,
+  messageBox: string,
+  ciphertext: string | undefined,
+  signedText: string | undefined,
+  envelope: Buffer
+): Buffer {
+  if (ciphertext !== undefined) return nameOf([sender, 'sealed', messageBox, ciphertext])
+  return signedText === undefined ? envelope : nameOf([sender, 'signature', signedText])
+}
+
+function nameOf(parts: readonly string[]): Buffer {
+  return hash('sha256', JSON.stringify(parts), 'buffer')
+}
+
+/**
+ * The integer shown where the client chose no id, the same on every host: the top 53 bits, big endian, of
+ * SHA-256(name ‖ recipient).
+ */
+export function publicInteger(name: Uint8Array, recipient: Uint8Array): number {
+  const digest = createHash('sha256').update(name).update(recipient).digest()
+  return digest.readUInt32BE(0) * 2 ** 21 + (digest.readUInt32BE(4) >>> 11)
+}
+
+/**
+ * A key of 16 bytes for rows that only this database knows: the first half of a SHA-256, as 32 hex characters (which
+ * is how Postgres reads a uuid).
+ */
+export function rowKey(...parts: (string | Uint8Array)[]): string {
+  const digest = createHash('sha256')
+  for (const part of parts) digest.update(part)
+  return digest.digest('hex').slice(0, 32)
+}
+
+/** Key of a client's message id in `client_message_ids`. */
+export function clientMessageIdKey(
+  recipient: IdentityKey,
+  sender: IdentityKey,
+  messageBox: string,
+  messageId: string
+): string {
+  return rowKey(
+    identityKeyBytes(recipient),
+    identityKeyBytes(sender),
+    JSON.stringify([messageBox, messageId])
+  )
+}
+
+/** Key of a sealed body that `sender` sent, in `sent_ciphertexts`. */
+export function ciphertextKey(sender: IdentityKey, ciphertext: string): string {
+  return rowKey(identityKeyBytes(sender), ciphertext)
+}

@@ -1,0 +1,192 @@
+import { once } from 'node:events'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createFederation, type FederationOptions } from '../federation/index.js'
+import { acknowledgeMessage } from './api/acknowledge-message.js'
+import { type Dependency, healthz, readyz } from './api/health.js'
+import { listMessages } from './api/list-messages.js'
+import { metrics } from './api/metrics.js'
+import { sendMessage } from './api/send-message.js'
+import { createApp } from './app.js'
+import type { Configuration } from './config.js'
+import { type Clock, type Context, type LocalContext, systemClock } from './context.js'
+import { loadCurve } from './curve/load.js'
+import { type MountedEndpoint, mountEndpoints } from './endpoint.js'
+import { createHttpServer } from './http-server.js'
+import { identityKeyBytes } from './keys/identity-key.js'
+import { KeyDeriver } from './keys/key-deriver.js'
+import { type LoadedKey, loadIdentityKey } from './keys/key-file.js'
+import { Lifecycle } from './lifecycle.js'
+import type { Logger } from './logger.js'
+import { createMetrics } from './metrics.js'
+import { startPruning } from './pruning.js'
+import { StartError } from './start-error.js'
+import { createDatabase, type Database } from './storage/database.js'
+import { startEmbeddedPostgres } from './storage/embedded-postgres.js'
+import { migrate } from './storage/migrate.js'
+import { checkDatabase, claimDatabase } from './storage/owner.js'
+import { createSessionEpoch } from './storage/replays.js'
+
+/** A running node. */
+export interface Node {
+  /** Of the API; undefined for a pure worker. */
+  readonly url: string | undefined
+  /** Of metrics and steering, on the loopback interface. */
+  readonly adminUrl: string
+  readonly context: Context
+  readonly key: LoadedKey
+  /** Where its data is: `embedded`, or the configured database. */
+  readonly database: 'embedded' | 'configured'
+  /** Stops taking requests, finishes what runs, closes everything in reverse order. */
+  stop(): Promise<void>
+}
+
+export interface NodeOptions {
+  readonly logger: Logger
+  readonly clock?: Clock
+  /** What tests put in place of the world outside. */
+  readonly federation?: Partial<FederationOptions>
+}
+
+/** Everything closes within this, ms. */
+const STOP_MILLISECONDS = 10_000
+
+/**
+ * Builds a node and starts it: everything long-lived is made here, once, and closed in reverse order.
+ *
+ * @throws StartError with one sentence for a person: port taken, database away, wrong key
+ */
+export async function createNode(configuration: Configuration, options: NodeOptions): Promise<Node> {
+  const lifecycle = new Lifecycle(options.logger)
+  try {
+    return await start(configuration, options, lifecycle)
+  } catch (error) {
+    await lifecycle.stop(STOP_MILLISECONDS)
+    throw error
+  }
+}
+
+async function start(
+  configuration: Configuration,
+  options: NodeOptions,
+  lifecycle: Lifecycle
+): Promise<Node> {
+  const { config, secrets } = configuration
+  const { logger, clock = systemClock } = options
+  const curve = loadCurve()
+  const key = loadIdentityKey(curve, secrets, config.dataDirectory)
+  const keys = new KeyDeriver(curve, key.privateKey)
+
+  const database = await openDatabase(configuration, logger, lifecycle)
+  await claimDatabase(database, identityKeyBytes(keys.identityKey), clock.now())
+  const epoch = await createSessionEpoch(database, clock, logger)
+
+  const context: Context = { config, logger, clock, curve, keys, database, metrics: createMetrics() }
+  const federation = await createFederation(context, {
+    redisUrl: secrets.redisUrl,
+    random: Math.random,
+    outbound: {},
+    ...options.federation
+  })
+  lifecycle.add('federation', () => federation.close())
+  const local: LocalContext = { ...context, forwarding: federation.forwarding }
+
+  const draining = { active: false }
+  const dependencies: Dependency[] = [
+    { name: 'database', check: () => checkDatabase(database) },
+    { name: 'queue', check: () => federation.checkQueue() }
+  ]
+  const health = mountEndpoints([healthz, readyz], { dependencies, draining })
+  const listen = async (endpoints: MountedEndpoint[], host: string, port: number, name: string) => {
+    const app = createApp({ context, endpoints: [...health, ...endpoints], epoch, draining })
+    const server = createHttpServer(app)
+    await listening(server, host, port)
+    lifecycle.add(name, () => closeServer(server))
+    return urlOf(server, host)
+  }
+
+  const adminUrl = await listen(
+    mountEndpoints([metrics], context),
+    '127.0.0.1',
+    config.adminPort,
+    'admin server'
+  )
+  if (config.role !== 'api') {
+    const worker = await federation.startWorker()
+    lifecycle.add('worker', () => worker.stop())
+    const pruning = startPruning(context)
+    lifecycle.add('pruning', () => pruning.stop())
+  }
+  const endpoints = [
+    ...mountEndpoints([sendMessage, listMessages, acknowledgeMessage], local),
+    ...federation.endpoints
+  ]
+  const url =
+    config.role === 'worker' ? undefined : await listen(endpoints, config.host, config.port, 'API server')
+
+  return {
+    url,
+    adminUrl,
+    context,
+    key,
+    database: secrets.databaseUrl === undefined ? 'embedded' : 'configured',
+    async stop() {
+      // Whoever balances load sees it and sends no more; what still comes is served.
+      draining.active = true
+      await delay(config.drainMilliseconds)
+      await lifecycle.stop(STOP_MILLISECONDS - config.drainMilliseconds)
+    }
+  }
+}
+
+async function openDatabase(
+  { config, secrets }: Configuration,
+  logger: Logger,
+  lifecycle: Lifecycle
+): Promise<Database> {
+  let connectionString = secrets.databaseUrl
+  if (connectionString === undefined) {
+    const postgres = await startEmbeddedPostgres({ dataDirectory: config.dataDirectory, logger })
+    lifecycle.add('embedded Postgres', () => postgres.stop())
+    connectionString = postgres.connectionString
+  }
+  await migrate(connectionString, logger)
+  const database = createDatabase({
+    connectionString,
+    logger,
+    maxConnections: config.databaseConnections,
+    applicationName: 'peerserv'
+  })
+  lifecycle.add('database', () => database.close())
+  return database
+}
+
+async function listening(server: Server, host: string, port: number): Promise<void> {
+  server.listen(port, host)
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'EADDRINUSE') {
+      throw new StartError(
+        `Port ${port} on ${host} is taken by another program; choose another one with PORT.`
+      )
+    }
+    throw new StartError(`Cannot listen on port ${port} of ${host} (${String(code)}).`, { cause: error })
+  }
+}
+
+/** Takes no new connections, lets requests that run finish, and closes those that wait for another one. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeIdleConnections()
+  await closed
+}
+
+function urlOf(server: Server, host: string): string {
+  const { port } = server.address() as AddressInfo
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${port}`
+}

@@ -1,0 +1,37 @@
+import type { SessionEpoch } from '../auth/session-epoch.js'
+import type { Clock } from '../context.js'
+import type { Logger } from '../logger.js'
+import { type Queryable, statement } from './database.js'
+
+const ENSURE_BIRTH = statement('ensure-birth', 'select ensure_birth($1::bigint) as born_at')
+
+/**
+ * Makes sure that the memory of requests seen has a beginning: written anew where it is missing (Postgres crashed and
+ * emptied it) or belongs to the cluster that this database was restored from.
+ *
+ * @param now ms
+ * @returns the time before which no session counts, ms
+ */
+async function ensureBirth(database: Queryable, now: number): Promise<number> {
+  const [row] = await database.query<{ born_at: number }>(ENSURE_BIRTH, [now])
+  return row!.born_at
+}
+
+/** The beginning of that memory, as handshakes need it. */
+export async function createSessionEpoch(
+  database: Queryable,
+  clock: Clock,
+  logger: Logger
+): Promise<SessionEpoch> {
+  const epoch = {
+    bornAt: await ensureBirth(database, clock.now()),
+    async renew() {
+      try {
+        epoch.bornAt = await ensureBirth(database, clock.now())
+      } catch (error) {
+        logger.warn({ err: error }, 'cannot read when the memory of requests began')
+      }
+    }
+  }
+  return epoch
+}

@@ -1,0 +1,68 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { acknowledgeMessage } from '../../src/api/acknowledge-message.js'
+import { listMessages } from '../../src/api/list-messages.js'
+import { sendMessage } from '../../src/api/send-message.js'
+import { createApp } from '../../src/app.js'
+import { type Limits, readConfiguration } from '../../src/config.js'
+import type { LocalContext } from '../../src/context.js'
+import { mountEndpoints } from '../../src/endpoint.js'
+import { createHttpServer } from '../../src/http-server.js'
+import { createLogger } from '../../src/logger.js'
+import { createMetrics } from '../../src/metrics.js'
+import { createSessionEpoch } from '../../src/storage/replays.js'
+import { curve, TestUser } from './client.js'
+import { createTestDatabase, type TestDatabase } from './database.js'
+
+/** Time that a test moves by hand; it begins with the real one. */
+export class ManualClock {
+  time = Date.now()
+  now(): number {
+    return this.time
+  }
+  forward(milliseconds: number): void {
+    this.time += milliseconds
+  }
+}
+
+export interface MessageBoxNode {
+  readonly url: string
+  readonly context: LocalContext
+  readonly clock: ManualClock
+  readonly databases: TestDatabase
+  stop(): Promise<void>
+}
+
+/** The local half of a node by itself, on a database of its own: no federation, no queue. */
+export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise<MessageBoxNode> {
+  const databases = await createTestDatabase()
+  const clock = new ManualClock()
+  const { config } = readConfiguration({ PORT: '0' })
+  const context: LocalContext = {
+    config: { ...config, limits: { ...config.limits, ...limits } },
+    logger: createLogger('silent'),
+    clock,
+    curve,
+    keys: new TestUser('node').keys,
+    database: databases.database,
+    metrics: createMetrics(),
+    forwarding: { matches: () => false, nudge: () => undefined }
+  }
+  const epoch = await createSessionEpoch(context.database, clock, context.logger)
+  const endpoints = mountEndpoints([sendMessage, listMessages, acknowledgeMessage], context)
+  const server = createHttpServer(createApp({ context, endpoints, epoch, draining: { active: false } }))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}`,
+    context,
+    clock,
+    databases,
+    async stop() {
+      server.close()
+      server.closeAllConnections()
+      await databases.drop()
+    }
+  }
+}
