@@ -1,0 +1,42 @@
+import type { PublicEndpoint } from '../../src/endpoint.js'
+import { VERSION } from '../../src/version.js'
+import type { FederationContext } from '../context.js'
+
+/** Extensions of BRC-33 and BRC-34 that work here today (protocol section 7). */
+const EXTENSIONS = ['origin-proofs', 'delivery-status', 'withdrawal']
+
+/** Seconds that others may keep the document. */
+const MAX_AGE = 300
+
+/** GET /.well-known/peerserv: what this node is and offers, and the limits that a client or a peer can hit. */
+export const nodeDocument: PublicEndpoint<FederationContext> = {
+  method: 'GET',
+  path: '/.well-known/peerserv',
+  authenticated: false,
+  async handler(_request, { config, keys }) {
+    const { limits } = config
+    return {
+      headers: { 'cache-control': `public, max-age=${MAX_AGE}` },
+      body: {
+        name: 'peerserv',
+        version: VERSION,
+        identityKey: keys.identityKey,
+        domain: config.publicDomain,
+        network: config.network,
+        authentication: ['brc104'],
+        extensions: EXTENSIONS,
+        limits: {
+          requestBytes: limits.requestBytes,
+          messageBodyBytes: limits.messageBodyBytes,
+          listMessages: limits.listMessages,
+          listBytes: limits.listBytes,
+          messagesPerBox: limits.messagesPerBox,
+          bytesPerBox: limits.bytesPerBox,
+          recipientsPerSend: limits.recipientsPerSend,
+          timeToLive: limits.timeToLive
+        },
+        fees: {}
+      }
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import { StaleSession } from '../../src/auth/stale-session.js'
+import type { AuthenticatedEndpoint } from '../../src/endpoint.js'
+import { ApiError } from '../../src/errors.js'
+import { identityKeyBytes } from '../../src/keys/identity-key.js'
+import { isIntegerId } from '../../src/message.js'
+import { matchingExpressions } from '../../src/message-boxes.js'
+import { ciphertextKey, publicInteger } from '../../src/names.js'
+import type { FederationContext } from '../context.js'
+import {
+  judgeOrigin,
+  type OriginCheck,
+  originUnproven,
+  type ProvenMessage,
+  type ProvenOrigin,
+  type ProvenRecipient
+} from '../origin/proof.js'
+import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
+import { acceptPropagated, type ReceivedMessage, type ReceivedRecipient } from '../storage/propagated.js'
+
+/** What one recipient alone would have been answered. */
+interface RecipientResult {
+  readonly recipient: string
+  readonly status: 'success' | 'error'
+  readonly code?: string
+  readonly httpStatus?: number
+  readonly retryAfter?: number
+  readonly check?: OriginCheck
+}
+
+/** Seconds after which a full box is worth another attempt. */
+const FULL_RETRY_AFTER = 60
+
+/**
+ * POST /propagateMessage (BRC-34; protocol section 4): another host hands on a message for recipients at home here.
+ *
+ * Body: see propagated-message.ts. Answers 200 with `results`, one per recipient, as soon as one of them was judged: what
+ * came before is `success` again and changes nothing.
+ *
+ * Errors: 400 ERR_INVALID_PROPAGATION, 403 ERR_ORIGIN_UNPROVEN (`check` names what failed), 403 ERR_NOT_HOME where none of
+ * the recipients is at home here.
+ */
+export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
+  method: 'POST',
+  path: '/propagateMessage',
+  authenticated: true,
+  bodyLimit: limits => Math.ceil((limits.requestBytes * 4) / 3) + 64 * 1024,
+  async handler(request, context) {
+    const { curve, clock, config, database } = context
+    const propagated = parsePropagatedMessage(curve, config.limits.recipientsPerSend, request.json())
+    const now = clock.now()
+    const judged = judgeOrigin(curve, config.limits, propagated, now)
+    const proven = judged.recipients.filter(isProven)
+    const results = judged.recipients.filter(recipient => !recipient.verdict.ok).map(refusalOf)
+    if (proven.length === 0) throw onlyRefusal(results)
+    const received = receivedMessage(context, propagated, judged, proven, now)
+    const outcomes = await matchingExpressions(context.forwarding, judged.message.messageBox, matches =>
+      acceptPropagated(database, request.caller.replay, received, matches, config.limits, now)
+    )
+    const first = outcomes[0]!.outcome
+    if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
+    for (const { recipient_index, outcome } of outcomes) {
+      const recipient = received.recipients[recipient_index - 1]!.recipient.toString('hex')
+      results.push(resultOf(recipient, outcome))
+    }
+    if (results.every(result => result.code === 'ERR_NOT_HOME')) {
+      throw new ApiError(
+        403,
+        'ERR_NOT_HOME',
+        'None of the recipients has authorized this host to take his messages.'
+      )
+    }
+    return { body: { status: 'success', results } }
+  }
+}
+
+type Proven = ProvenRecipient & { readonly verdict: ProvenOrigin }
+
+function isProven(recipient: ProvenRecipient): recipient is Proven {
+  return recipient.verdict.ok
+}
+
+function receivedMessage(
+  { config }: FederationContext,
+  propagated: PropagatedMessage,
+  { message, envelopeId, format }: ProvenMessage,
+  proven: readonly Proven[],
+  now: number
+): ReceivedMessage {
+  const { senderAuthorization, hostAttestation } = propagated
+  const attested = proven.find(recipient => recipient.verdict.origin === 'home-host')
+  return {
+    sender: identityKeyBytes(propagated.originalSender),
+    messageBox: message.messageBox,
+    body: Buffer.from(message.body),
+    wrapped: message.wrapped,
+    envelopeId,
+    format,
+    keyID: propagated.keyID,
+    signedBytes: propagated.signedMessage,
+    signature: propagated.senderSignature,
+    keyLinkage: propagated.keyLinkage,
+    // Only what was verified is passed on.
+    proof:
+      attested !== undefined && senderAuthorization !== undefined && hostAttestation !== undefined
+        ? { senderAuthorization, hostAttestation }
+        : undefined,
+    receivedAt: attested?.verdict.time ?? now,
+    recipients: proven
+      .map((recipient): ReceivedRecipient => {
+        const key = identityKeyBytes(recipient.recipient)
+        const { messageId, signature, name, verdict } = recipient
+        return {
+          recipient: key,
+          name,
+          integer: publicInteger(name, key),
+          clientId: messageId === undefined || isIntegerId(messageId) ? undefined : messageId,
+          origin: verdict.origin,
+          proof:
+            verdict.origin === 'signature' && signature !== undefined
+              ? { signature, createdAt: verdict.time, messageId: messageId ?? null }
+              : undefined,
+          reflectionKey:
+            message.ciphertext === undefined
+              ? undefined
+              : ciphertextKey(recipient.recipient, message.ciphertext),
+          firstSeen: verdict.origin === 'sealed' ? verdict.time : now,
+          expiresAt: verdict.time + config.limits.timeToLive * 1000
+        }
+      })
+      .sort((a, b) => Buffer.compare(a.recipient, b.recipient))
+  }
+}
+
+function refusalOf({ recipient, verdict }: ProvenRecipient): RecipientResult {
+  if (verdict.ok) return { recipient, status: 'success' }
+  const { code, httpStatus, check } = verdict
+  return { recipient, status: 'error', code, httpStatus, ...(check === undefined ? {} : { check }) }
+}
+
+/** Where no recipient is proven, nothing was judged: the request as a whole is refused with the first reason. */
+function onlyRefusal(results: readonly RecipientResult[]): ApiError {
+  const { code, httpStatus, check } = results[0]!
+  if (check !== undefined) return originUnproven(check)
+  return new ApiError(httpStatus!, code!, 'The time that this message states is too late or too early.')
+}
+
+function resultOf(recipient: string, outcome: string): RecipientResult {
+  switch (outcome) {
+    case 'accepted':
+    case 'repeat':
+      return { recipient, status: 'success' }
+    case 'void':
+      return unproven(recipient, 'sender-authorization-void')
+    case 'reflected':
+      return unproven(recipient, 'reflected')
+    case 'full':
+      return {
+        recipient,
+        status: 'error',
+        code: 'ERR_INBOX_QUOTA_EXCEEDED',
+        httpStatus: 507,
+        retryAfter: FULL_RETRY_AFTER
+      }
+    default:
+      return { recipient, status: 'error', code: 'ERR_NOT_HOME', httpStatus: 403 }
+  }
+}
+
+function unproven(recipient: string, check: OriginCheck): RecipientResult {
+  return { recipient, status: 'error', code: 'ERR_ORIGIN_UNPROVEN', httpStatus: 403, check }
+}

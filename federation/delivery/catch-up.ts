@@ -1,0 +1,49 @@
+import { identityKeyBytes } from '../../src/keys/identity-key.js'
+import { boxesToPlan, endCatchUp, findCatchUp, planBox } from '../storage/catch-ups.js'
+import { liveHosts } from '../storage/deliveries.js'
+import { beginLookup, endLookups } from '../storage/parked.js'
+import type { DeliveryContext } from './engine.js'
+
+const PAGE = 200
+
+/**
+ * Plans what is held here for a recipient whose hosts have changed: parked messages for the hosts that there are now, the
+ * others for hosts that came after them (protocol section 6). The one place where a stored message is planned again, and
+ * so the one place where a loop could begin.
+ */
+export async function catchUp(context: DeliveryContext, recipient: string): Promise<void> {
+  const key = identityKeyBytes(recipient)
+  const requestedAt = await findCatchUp(context.database, key)
+  if (requestedAt === undefined) return
+  const hosts = await liveHosts(context.database, key)
+  for (const box of await boxesToPlan(context.database, key)) {
+    const matches = new Map<string, boolean>()
+    for (const { box_expression: expression } of hosts) {
+      if (expression !== null) matches.set(expression, context.forwarding.matches(expression, box.name))
+    }
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page: Awaited<ReturnType<typeof planBox>> = await planBox(
+        context.database,
+        box,
+        after,
+        PAGE,
+        context.clock.now(),
+        context.keys.publicKey,
+        matches
+      )
+      context.forwarding.nudge(page.domains)
+      after = page.lastPosition
+    }
+  }
+  await endCatchUp(context.database, key, requestedAt)
+  await endLookups(context.database, key)
+}
+
+/** Asks other overlay hosts about a recipient for whom mail is parked here, if it is time and nobody else does. */
+export async function lookUp(context: DeliveryContext, recipient: string): Promise<void> {
+  const key = identityKeyBytes(recipient)
+  await endLookups(context.database, key)
+  if (!(await beginLookup(context.database, key, context.clock.now()))) return
+  // What is found is admitted to the index, and that requests the catch-up.
+  await context.overlay.lookUpRecipient(recipient)
+}

@@ -1,0 +1,15 @@
+import type { LocalContext } from '../../src/context.js'
+import type { PeerClient } from '../channel/peer-client.js'
+import type { JobQueue } from '../queue.js'
+
+/** What the delivery engine works with. */
+export interface DeliveryContext extends LocalContext {
+  readonly peers: PeerClient
+  readonly queue: JobQueue
+  /** From 0 to 1; the jitter of waits. */
+  readonly random: () => number
+  readonly overlay: {
+    /** Asks other overlay hosts about a recipient (federation/overlay); what they know reaches the index. */
+    lookUpRecipient(recipient: string): Promise<unknown>
+  }
+}

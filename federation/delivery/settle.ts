@@ -1,0 +1,117 @@
+import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
+import { publicInteger } from '../../src/names.js'
+import type { Queryable } from '../../src/storage/database.js'
+import { readSignedMessage } from '../origin/signed-message.js'
+import {
+  type ClaimedDelivery,
+  finishDelivery,
+  liveHosts,
+  planNextHost,
+  siblingDeliveries,
+  triedHosts
+} from '../storage/deliveries.js'
+import { findEnvelopes } from '../storage/envelopes.js'
+import { parkMessage } from '../storage/parked.js'
+import { storeReport } from '../storage/reports.js'
+import type { DeliveryContext } from './engine.js'
+import { reportBody, reportName } from './report.js'
+
+/** Hosts that are tried for one message; a host that refuses gives its place to the next (protocol section 5). */
+const HOSTS_TRIED_AT_MOST = 8
+export const NOT_HOME = 'ERR_NOT_HOME'
+
+/** Ends a delivery that its host took. */
+export async function settleDelivered(context: DeliveryContext, delivery: ClaimedDelivery): Promise<void> {
+  await finishDelivery(context.database, delivery, 'delivered', 'success', context.clock.now())
+}
+
+/**
+ * Ends a delivery that its host will never take: the next host gets its place; where there is none and no other host took
+ * the message, it is parked if nobody was at home, or its sender is told. One transaction.
+ */
+export async function settleUndelivered(
+  context: DeliveryContext,
+  delivery: ClaimedDelivery,
+  state: 'refused' | 'expired',
+  answer: string
+): Promise<void> {
+  const nudged = await context.database.transaction(async tx => {
+    const next = state === 'refused' ? await nextHost(context, tx, delivery) : undefined
+    if (next !== undefined) await planNextHost(tx, delivery.id, next, context.clock.now())
+    else await settleLast(context, tx, delivery, state, answer)
+    await finishDelivery(tx, delivery, state, answer, context.clock.now())
+    return next?.domain
+  })
+  if (nudged !== undefined) context.queue.add('drain', nudged)
+}
+
+async function nextHost(context: DeliveryContext, tx: Queryable, delivery: ClaimedDelivery) {
+  const tried = await triedHosts(tx, delivery.recipient, delivery.name)
+  if (tried.length >= HOSTS_TRIED_AT_MOST) return undefined
+  const hosts = await liveHosts(tx, delivery.recipient)
+  return hosts.find(
+    host =>
+      !host.operator_key.equals(context.keys.publicKey) &&
+      !tried.some(key => key.equals(host.operator_key)) &&
+      (host.box_expression === null || context.forwarding.matches(host.box_expression, delivery.message_box))
+  )
+}
+
+async function settleLast(
+  context: DeliveryContext,
+  tx: Queryable,
+  delivery: ClaimedDelivery,
+  state: 'refused' | 'expired',
+  answer: string
+): Promise<void> {
+  if (!delivery.first_hand) return
+  const siblings = await siblingDeliveries(tx, delivery.recipient, delivery.name)
+  // This delivery itself is still pending.
+  if (siblings.pending > 1 || siblings.delivered > 0 || siblings.held) return
+  const notHome = siblings.not_home + (answer === NOT_HOME ? 1 : 0)
+  if (state === 'refused' && notHome === siblings.total && (await park(context, tx, delivery))) return
+  const now = context.clock.now()
+  const name = reportName(delivery.recipient, delivery.name)
+  await storeReport(tx, {
+    sender: delivery.sender,
+    node: context.keys.publicKey,
+    name,
+    integer: publicInteger(name, delivery.sender),
+    body: reportBody(delivery, state, answer),
+    now,
+    expiresAt: now + context.config.limits.timeToLive * 1000
+  })
+}
+
+/** False if there is nothing to park any more: its envelope is gone or has expired. */
+async function park(context: DeliveryContext, tx: Queryable, delivery: ClaimedDelivery): Promise<boolean> {
+  const envelopes = await findEnvelopes(tx, [delivery.envelope_id])
+  const envelope = envelopes.get(delivery.envelope_id.toString('hex'))
+  if (envelope === undefined) return false
+  const signed = readSignedMessage(
+    context.curve,
+    context.config.limits,
+    envelope.signed_bytes,
+    envelope.format
+  )
+  if (signed === undefined) return false
+  const { message } = signed
+  const recipient = identityKeyFromBytes(delivery.recipient)
+  const proof = message.recipients.find(other => other.recipient === recipient)
+  await parkMessage(tx, {
+    deliveryId: delivery.id,
+    body: Buffer.from(message.body),
+    wrapped: message.wrapped,
+    proof:
+      proof?.signature === undefined
+        ? undefined
+        : {
+            signature: proof.signature,
+            createdAt: message.createdAt!,
+            messageId: proof.messageId ?? null
+          },
+    quotas: context.config.limits,
+    now: context.clock.now()
+  })
+  return true
+}

@@ -1,0 +1,116 @@
+import type { Context, Forwarding } from '../src/context.js'
+import { type MountedEndpoint, mountEndpoints } from '../src/endpoint.js'
+import { authorizeRouting } from './api/authorize-routing.js'
+import { authorizeSending } from './api/authorize-sending.js'
+import { deliveryStatus } from './api/delivery-status.js'
+import { nodeDocument } from './api/node-document.js'
+import { overlayEndpoints } from './api/overlay.js'
+import { propagateMessage } from './api/propagate-message.js'
+import { revokeRouting } from './api/revoke-routing.js'
+import { createOutboundDoor, type OutboundDoorOptions } from './channel/guarded-fetch.js'
+import { createPeerClient } from './channel/peer-client.js'
+import type { FederationContext } from './context.js'
+import { catchUp, lookUp } from './delivery/catch-up.js'
+import { drain } from './delivery/drain.js'
+import { startSweep } from './delivery/sweep.js'
+import { createOverlay } from './overlay/overlay.js'
+import { compileBoxExpression } from './phip/box-expression.js'
+import { createQueue, type JobQueue } from './queue.js'
+
+export interface FederationOptions {
+  readonly redisUrl: string | undefined
+  /** From 0 to 1; the jitter of waits. */
+  readonly random: () => number
+  /** What stands behind the door outward. */
+  readonly outbound: Omit<OutboundDoorOptions, 'network' | 'logger'>
+}
+
+/** The other half of a node: finds other servers and talks to them. */
+export interface Federation {
+  /** For message boxes. */
+  readonly forwarding: Forwarding
+  readonly endpoints: readonly MountedEndpoint[]
+  /** Rejects while the queue cannot be reached. */
+  checkQueue(): Promise<void>
+  /** Begins to deliver, to catch up and to keep the index complete; `stop` finishes what runs. */
+  startWorker(): Promise<{ stop(): Promise<void> }>
+  close(): Promise<void>
+}
+
+/** Domains that one process serves at once; each has calls of its own. */
+const CONCURRENCY = 50
+
+/** Opens the queue and the door outward, and wires the parts to each other. */
+export async function createFederation(context: Context, options: FederationOptions): Promise<Federation> {
+  const { config, logger, keys, clock, database } = context
+  const queue = await createQueue({
+    databaseUrl: database.connectionString,
+    redisUrl: options.redisUrl,
+    identityKey: keys.identityKey,
+    logger
+  })
+  const door = createOutboundDoor({ ...options.outbound, network: config.network, logger })
+  const peers = createPeerClient({ keys, door, clock, logger })
+  const forwarding = createForwarding(queue)
+  const overlay = await createOverlay({
+    context,
+    door,
+    peerClient: peers,
+    onHostsChanged: recipient => queue.add('catch-up', recipient)
+  })
+  const wide: FederationContext = {
+    ...context,
+    forwarding,
+    peers,
+    queue,
+    random: options.random,
+    overlay
+  }
+  return {
+    forwarding,
+    endpoints: mountEndpoints<FederationContext>(
+      [
+        authorizeRouting,
+        revokeRouting,
+        authorizeSending,
+        propagateMessage,
+        deliveryStatus,
+        nodeDocument,
+        ...overlayEndpoints
+      ],
+      wide
+    ),
+    checkQueue: () => queue.check(),
+    async startWorker() {
+      const handlers = {
+        drain: (domain: string) => drain(wide, domain),
+        'catch-up': (recipient: string) => catchUp(wide, recipient),
+        lookup: (recipient: string) => lookUp(wide, recipient)
+      }
+      await queue.work(handlers, CONCURRENCY)
+      const sweep = startSweep(wide)
+      overlay.start()
+      return {
+        async stop() {
+          await Promise.all([sweep.stop(), overlay.stop()])
+        }
+      }
+    },
+    async close() {
+      await queue.close()
+      door.close()
+    }
+  }
+}
+
+function createForwarding(queue: JobQueue): Forwarding {
+  return {
+    matches(boxExpression, messageBox) {
+      const compiled = compileBoxExpression(boxExpression)
+      return compiled.ok && compiled.value.matches(messageBox)
+    },
+    nudge(domains) {
+      for (const domain of new Set(domains)) queue.add('drain', domain)
+    }
+  }
+}

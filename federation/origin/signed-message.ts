@@ -1,0 +1,59 @@
+import { parseRequestPreimage } from '../../src/auth/parse-preimage.js'
+import type { Limits } from '../../src/config.js'
+import type { Curve } from '../../src/curve/curve.js'
+import { ApiError } from '../../src/errors.js'
+import { parseJson } from '../../src/json.js'
+import { isObject, type Message, parseMessage } from '../../src/message.js'
+import type { SignedMessageFormat } from '../../src/names.js'
+
+export interface SignedMessage {
+  readonly format: SignedMessageFormat
+  readonly message: Message
+}
+
+/**
+ * Reads a message out of the exact bytes that its sender signed, and out of nothing else: method, path, recipients, box
+ * and body (protocol section 4). A signed request for another endpoint is no message.
+ *
+ * @param format undefined where a plain BRC-34 host did not say: a BRC-104 preimage or an Authrite body
+ * @returns undefined where the bytes are no /sendMessage request
+ */
+export function readSignedMessage(
+  curve: Curve,
+  limits: Limits,
+  signedBytes: Buffer,
+  format: SignedMessageFormat | undefined
+): SignedMessage | undefined {
+  try {
+    if (format === undefined || format === 'brc104') {
+      const body = requestBody(signedBytes)
+      if (body !== undefined)
+        return { format: 'brc104', message: parseMessage(curve, limits, parseJson(body)) }
+      if (format === 'brc104') return undefined
+    }
+    const json = parseJson(signedBytes)
+    if (format === 'brc103') return { format, message: parseMessage(curve, limits, liveSend(json)) }
+    return { format: 'authrite', message: parseMessage(curve, limits, json) }
+  } catch (error) {
+    if (error instanceof ApiError) return undefined
+    throw error
+  }
+}
+
+/** The body of a BRC-104 request preimage for POST /sendMessage that shows no other host an authorization header. */
+function requestBody(signedBytes: Buffer): Buffer | undefined {
+  const request = parseRequestPreimage(signedBytes)
+  if (request === undefined || request.method !== 'POST' || request.query !== '') return undefined
+  // A client whose host ends in a slash signs //sendMessage.
+  if (!/^\/+sendMessage$/.test(request.path)) return undefined
+  if (request.headers.some(header => header.name === 'authorization')) return undefined
+  return request.body
+}
+
+/** A live send as a /sendMessage request: recipient and box come from the room, `<recipient>-<message box>`. */
+function liveSend(json: unknown): unknown {
+  if (!isObject(json) || json.eventName !== 'sendMessage' || !isObject(json.data)) return undefined
+  const { roomId, message } = json.data
+  if (typeof roomId !== 'string' || roomId[66] !== '-' || !isObject(message)) return undefined
+  return { message: { ...message, recipient: roomId.slice(0, 66), messageBox: roomId.slice(67) } }
+}

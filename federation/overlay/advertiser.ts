@@ -1,0 +1,218 @@
+import type { Clock } from '../../src/context.js'
+import type { Curve } from '../../src/curve/curve.js'
+import { ApiError, unavailable } from '../../src/errors.js'
+import { type IdentityKey, identityKeyBytes } from '../../src/keys/identity-key.js'
+import type { KeyDeriver } from '../../src/keys/key-deriver.js'
+import type { Database, Queryable } from '../../src/storage/database.js'
+import type { Domain } from '../phip/domain.js'
+import { formatRoutingText } from '../phip/routing-authorization.js'
+import { createTokenScript, signTokenSpend } from '../phip/token.js'
+import { createWithdrawalScript, type Withdrawal } from '../phip/withdrawal.js'
+import { insertOverlayTransaction } from '../storage/overlay-outputs.js'
+import { enqueueSubmissions } from '../storage/overlay-submissions.js'
+import { findSpendableTokens, type SpendableToken } from '../storage/tokens.js'
+import { findTextState } from '../storage/withdrawals.js'
+import { parseBeef } from './beef.js'
+import type { FundedTransaction, Funding, SpentOutput } from './funding.js'
+import type { OverlayHost } from './overlay-host.js'
+import { textDigest } from './phip-scripts.js'
+
+export interface AdvertiserOptions {
+  readonly database: Database
+  readonly curve: Curve
+  readonly clock: Clock
+  readonly keys: KeyDeriver
+  /** What this host's tokens name. */
+  readonly domain: Domain
+  readonly host: Pick<OverlayHost, 'submit'>
+  readonly funding: Funding
+  /** Base URLs of the overlay hosts that must learn of this host's transactions. */
+  readonly peers: readonly string[]
+  /** Called after a commit that left something to submit to the peers. */
+  readonly onSubmissions: () => void
+}
+
+/** A routing authorization for this host, verified. */
+export interface VerifiedAuthorization {
+  readonly recipient: IdentityKey
+  /** undefined: every box. */
+  readonly boxExpression: string | undefined
+  /** DER. */
+  readonly recipientSignature: Uint8Array
+}
+
+const TOKEN_SATOSHIS = 1
+/** Tokens of one recipient that one transaction spends. */
+const MAX_SPENT = 16
+/** Transactions that a new token drags along at most; beyond, the old token is spent on its own. */
+const MAX_ANCESTORS = 16
+/** How often a plan is made anew because somebody else was faster. */
+const MAX_PLANS = 4
+
+/** What was planned rests on a state that is past. */
+class Outdated extends Error {}
+
+/** Makes, replaces and spends this host's own tokens (BRC-34; protocol section 5), and publishes withdrawals. */
+export class Advertiser {
+  readonly #options: AdvertiserOptions
+
+  constructor(options: AdvertiserOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Advertises that this host takes messages for the recipient. If its newest token says exactly that already, nothing
+   * is made; otherwise the new token spends the ones before it.
+   *
+   * @returns the transaction of the token, and whether it is new
+   * @throws ApiError 409 ERR_AUTHORIZATION_WITHDRAWN if the recipient has withdrawn this very text; 503 ERR_NO_FUNDING
+   */
+  async advertise(authorization: VerifiedAuthorization): Promise<{ txid: string; created: boolean }> {
+    const { keys, domain, database, funding } = this.#options
+    const { boxExpression, recipientSignature } = authorization
+    const recipient = identityKeyBytes(authorization.recipient)
+    const digest = textDigest(formatRoutingText({ hostKey: keys.identityKey, domain, boxExpression }))
+    const script = { domain, recipient: authorization.recipient, recipientSignature, boxExpression }
+    return replanned(async () => {
+      await requireStanding(database, recipient, digest)
+      const tokens = await this.#ownTokens(database, recipient)
+      const [newest] = tokens
+      if (newest?.textDigest.equals(digest)) return { txid: newest.txid, created: false }
+      const output = { lockingScript: createTokenScript(keys, script), satoshis: TOKEN_SATOSHIS }
+      const isLong = ancestors(tokens) > MAX_ANCESTORS
+      const made = await funding.fund([output], isLong ? [] : this.#spends(tokens))
+      await this.#publish(made, async db => {
+        await requireStanding(db, recipient, digest)
+        await this.#requireUnchanged(db, recipient, tokens)
+      })
+      // The new token is the newest by now, so nobody misses the old one.
+      if (isLong) await this.#publish(await funding.fund([], this.#spends(tokens)))
+      return { txid: made.txid, created: true }
+    })
+  }
+
+  /**
+   * Spends this host's tokens for a recipient.
+   *
+   * @returns ids of the spending transactions; none if there was no token
+   * @throws ApiError 503 ERR_NO_FUNDING
+   */
+  async revoke(recipient: IdentityKey): Promise<string[]> {
+    const txids: string[] = []
+    let txid = await this.#spendSome(identityKeyBytes(recipient))
+    while (txid !== undefined) {
+      txids.push(txid)
+      txid = await this.#spendSome(identityKeyBytes(recipient))
+    }
+    return txids
+  }
+
+  /**
+   * Publishes a withdrawal, which voids the recipient's tokens of that text everywhere.
+   *
+   * @param withdrawal verified
+   * @returns its transaction; undefined if there was one of this text, or this index has seen no token with it
+   * @throws ApiError 503 ERR_NO_FUNDING
+   */
+  async publishWithdrawal(withdrawal: Withdrawal): Promise<string | undefined> {
+    const { database, curve, funding } = this.#options
+    const text = {
+      recipient: identityKeyBytes(withdrawal.recipient),
+      textDigest: textDigest(withdrawal.text)
+    }
+    const isWanted = async (db: Queryable): Promise<boolean> => {
+      const { seen, withdrawn } = await findTextState(db, text)
+      return seen && !withdrawn
+    }
+    if (!(await isWanted(database))) return undefined
+    const lockingScript = createWithdrawalScript(curve, withdrawal)
+    const made = await funding.fund([{ lockingScript, satoshis: TOKEN_SATOSHIS }], [])
+    try {
+      await this.#publish(made, async db => {
+        if (!(await isWanted(db))) throw new Outdated()
+      })
+      return made.txid
+    } catch (error) {
+      if (error instanceof Outdated) return undefined
+      throw error
+    }
+  }
+
+  #spendSome(recipient: Buffer): Promise<string | undefined> {
+    return replanned(async () => {
+      const tokens = await this.#ownTokens(this.#options.database, recipient)
+      if (tokens.length === 0) return undefined
+      const made = await this.#options.funding.fund([], this.#spends(tokens))
+      await this.#publish(made, db => this.#requireUnchanged(db, recipient, tokens))
+      return made.txid
+    })
+  }
+
+  /**
+   * Into the own index and the list of what peers must get, in one commit.
+   *
+   * @param before runs with the recipient locked
+   */
+  async #publish(made: FundedTransaction, before?: (db: Queryable) => Promise<void>): Promise<void> {
+    const { host, peers, clock, onSubmissions } = this.#options
+    await host.submit(made.beef, {
+      ...(before === undefined ? {} : { before }),
+      async after(db) {
+        if (peers.length === 0) return
+        await insertOverlayTransaction(db, made.txid, made.beef)
+        await enqueueSubmissions(db, made.txid, peers, clock.now())
+      }
+    })
+    if (peers.length > 0) onSubmissions()
+  }
+
+  #ownTokens(db: Queryable, recipient: Buffer): Promise<SpendableToken[]> {
+    return findSpendableTokens(db, this.#options.keys.publicKey, recipient, MAX_SPENT)
+  }
+
+  async #requireUnchanged(
+    db: Queryable,
+    recipient: Buffer,
+    tokens: readonly SpendableToken[]
+  ): Promise<void> {
+    const now = await this.#ownTokens(db, recipient)
+    const isSame =
+      now.length === tokens.length && now.every(({ txid }, index) => txid === tokens[index]?.txid)
+    if (!isSame) throw new Outdated()
+  }
+
+  #spends(tokens: readonly SpendableToken[]): SpentOutput[] {
+    const { keys } = this.#options
+    return tokens.map(({ txid, outputIndex, beef }) => ({
+      txid,
+      outputIndex,
+      beef,
+      sign: digest => signTokenSpend(keys, digest)
+    }))
+  }
+}
+
+async function requireStanding(db: Queryable, recipient: Buffer, digest: Buffer): Promise<void> {
+  if (!(await findTextState(db, { recipient, textDigest: digest })).void) return
+  throw new ApiError(
+    409,
+    'ERR_AUTHORIZATION_WITHDRAWN',
+    'The recipient has withdrawn this authorization. Sign another text to return, for instance with the box expression ".*".'
+  )
+}
+
+function ancestors(tokens: readonly SpendableToken[]): number {
+  return tokens.reduce((sum, { beef }) => sum + parseBeef(beef).transactions.length, 0)
+}
+
+async function replanned<T>(plan: () => Promise<T>): Promise<T> {
+  for (let plans = 1; ; plans++) {
+    try {
+      return await plan()
+    } catch (error) {
+      if (!(error instanceof Outdated)) throw error
+      if (plans === MAX_PLANS)
+        throw unavailable('ERR_BUSY', 'Too many changes for this recipient at once; try again.')
+    }
+  }
+}

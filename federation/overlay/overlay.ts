@@ -1,0 +1,110 @@
+import type { Context } from '../../src/context.js'
+import type { IdentityKey } from '../../src/keys/identity-key.js'
+import type { OutboundDoor } from '../channel/guarded-fetch.js'
+import type { PeerClient } from '../channel/peer-client.js'
+import { domainToBaseUrl } from '../phip/domain.js'
+import type { Withdrawal } from '../phip/withdrawal.js'
+import { createAdvertisements } from './advertisements.js'
+import { Advertiser, type VerifiedAuthorization } from './advertiser.js'
+import { type ChainTracker, isMadeUp } from './chain.js'
+import { createFunding, type Funding } from './funding.js'
+import { GaspPuller } from './gasp-puller.js'
+import { OperatorCheck } from './operator-check.js'
+import { OverlayClient } from './overlay-client.js'
+import { OverlayHost } from './overlay-host.js'
+import { PhipScripts } from './phip-scripts.js'
+import { lookUpRecipient, type RemoteLookupReport } from './remote-lookup.js'
+import { SubmissionSender } from './submission-sender.js'
+import { type RoundReport, Sync } from './sync.js'
+
+export interface OverlayOptions {
+  readonly context: Pick<Context, 'config' | 'logger' | 'clock' | 'curve' | 'keys' | 'database'>
+  readonly door: OutboundDoor
+  readonly peerClient: PeerClient
+  /** Called after a commit that may have changed who takes a recipient's messages; losing a call costs time only. */
+  readonly onHostsChanged: (recipient: IdentityKey) => void
+  /** Instead of what the network has of its own: made-up coins on `local` and `private`, nothing elsewhere. */
+  readonly funding?: Funding
+  /** Needed on `test` and `main`. */
+  readonly chainTracker?: ChainTracker
+}
+
+/** The overlay half of a node. */
+export interface Overlay {
+  /** What other hosts and stock tools ask for. */
+  readonly host: OverlayHost
+  /** As `Advertiser.advertise`. */
+  advertise(authorization: VerifiedAuthorization): Promise<{ txid: string; created: boolean }>
+  /** As `Advertiser.revoke`. */
+  revoke(recipient: IdentityKey): Promise<string[]>
+  /** As `Advertiser.publishWithdrawal`. */
+  publishWithdrawal(withdrawal: Withdrawal): Promise<string | undefined>
+  /** Asks the peers about a recipient; see remote-lookup.ts. */
+  lookUpRecipient(recipient: IdentityKey): Promise<RemoteLookupReport>
+  /** Begins to sync with the peers: now, and every 30 s. */
+  start(): void
+  /** No new round; what is under way gets 5 s. */
+  stop(): Promise<void>
+  /** One round of sync. */
+  syncOnce(): Promise<RoundReport>
+}
+
+/** Builds the overlay half from what the node has; starts nothing. */
+export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
+  const { context, door, peerClient, onHostsChanged } = options
+  const { config, logger, clock, curve, keys, database } = context
+  const { network, publicDomain, peers } = config
+  const baseUrl = domainToBaseUrl(publicDomain, network)
+  const host = new OverlayHost({
+    database,
+    curve,
+    network,
+    clock,
+    logger,
+    scripts: new PhipScripts(curve, network),
+    chainTracker: options.chainTracker,
+    onHostsChanged,
+    advertisements: isMadeUp(network) ? await createAdvertisements(keys, baseUrl) : []
+  })
+  const client = new OverlayClient(door)
+  const sender = new SubmissionSender({ database, clock, logger, client, peers })
+  const advertiser = new Advertiser({
+    database,
+    curve,
+    clock,
+    keys,
+    domain: publicDomain,
+    host,
+    funding: options.funding ?? createFunding(network),
+    peers,
+    onSubmissions() {
+      sender.flush().catch((error: unknown) => logger.error({ err: error }, 'submitting to peers failed'))
+    }
+  })
+  const sync = new Sync({
+    database,
+    clock,
+    logger,
+    puller: new GaspPuller({ database, clock, logger, client, host }),
+    sender,
+    operators: new OperatorCheck({
+      database,
+      clock,
+      logger,
+      peerClient,
+      identityKey: keys.identityKey,
+      onHostsChanged
+    }),
+    peers
+  })
+  return {
+    host,
+    advertise: authorization => advertiser.advertise(authorization),
+    revoke: recipient => advertiser.revoke(recipient),
+    publishWithdrawal: withdrawal => advertiser.publishWithdrawal(withdrawal),
+    lookUpRecipient: recipient => lookUpRecipient({ database, client, host, logger, peers }, recipient),
+    start: () => sync.start(),
+    stop: () => sync.stop(),
+    syncOnce: () => sync.runOnce()
+  }
+}

@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto'
+import { createPostgresBackend, Queue, Worker, withBackend } from 'bullmq'
+import { Redis } from 'ioredis'
+import type { Logger } from '../src/logger.js'
+
+/**
+ * What the queue can say: "look into Postgres for this". A job holds a name and never a fact; it may be lost, repeated or
+ * late without harm.
+ */
+export type JobName = 'drain' | 'catch-up' | 'lookup'
+
+/** Works on one job; `subject` is a domain (drain) or a recipient (the others). */
+export type JobHandlers = Readonly<Record<JobName, (subject: string) => Promise<void>>>
+
+export interface QueueOptions {
+  readonly databaseUrl: string
+  /** Undefined: the queue is kept in Postgres. */
+  readonly redisUrl: string | undefined
+  /** Every name in Redis begins with it. */
+  readonly identityKey: string
+  readonly logger: Logger
+}
+
+export interface JobQueue {
+  /**
+   * Adds a job, unless the same one waits already; one that runs runs once more afterwards. Never throws: what the queue
+   * loses is found again by the sweep.
+   */
+  add(name: JobName, subject: string): void
+  /** Starts working; at most `concurrency` jobs at once. */
+  work(handlers: JobHandlers, concurrency: number): Promise<void>
+  /** Rejects while the queue cannot be reached. */
+  check(): Promise<void>
+  /** Finishes the jobs that run, then closes. */
+  close(): Promise<void>
+}
+
+interface JobData {
+  readonly subject: string
+}
+
+const QUEUE = 'federation'
+const KEEP_NOTHING = { removeOnComplete: { count: 0 }, removeOnFail: { count: 0 } }
+
+const onPostgres = withBackend(createPostgresBackend)
+
+/** Opens the queue, on Redis if there is one, otherwise in Postgres (schema `bullmq`, migrated here). */
+export async function createQueue(options: QueueOptions): Promise<JobQueue> {
+  const queue =
+    options.redisUrl === undefined ? postgresQueue(options) : redisQueue(options, options.redisUrl)
+  await queue.ready()
+  return queue
+}
+
+function postgresQueue({ databaseUrl, logger }: QueueOptions): BullQueue {
+  const connection = {
+    connectionString: databaseUrl,
+    migrate: true,
+    application_name: 'peerserv queue',
+    max: 4
+  }
+  return new BullQueue(
+    new onPostgres.Queue<JobData, void, JobName>(QUEUE, { connection }),
+    (process, concurrency) =>
+      new onPostgres.Worker<JobData, void, JobName>(QUEUE, process, {
+        connection,
+        concurrency,
+        ...KEEP_NOTHING
+      }),
+    logger,
+    async () => undefined
+  )
+}
+
+function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): BullQueue {
+  const connect = (patient: boolean) => {
+    // A worker waits for Redis however long it takes; who adds a job must not.
+    const connection = new Redis(redisUrl, {
+      maxRetriesPerRequest: patient ? null : 1,
+      enableOfflineQueue: patient
+    })
+    connection.on('error', error => logger.warn({ err: error }, 'Redis cannot be reached'))
+    connections.push(connection)
+    return connection
+  }
+  const connections: Redis[] = []
+  const prefix = identityKey
+  return new BullQueue(
+    new Queue<JobData, void, JobName>(QUEUE, {
+      connection: connect(false),
+      prefix,
+      skipWaitingForReady: true
+    }),
+    (process, concurrency) =>
+      new Worker<JobData, void, JobName>(QUEUE, process, {
+        connection: connect(true),
+        prefix,
+        concurrency,
+        ...KEEP_NOTHING
+      }),
+    logger,
+    async () => {
+      for (const connection of connections) connection.disconnect()
+    }
+  )
+}
+
+type Process = (job: { readonly name: JobName; readonly data: JobData }) => Promise<void>
+
+/** The part of BullMQ's classes that is used, the same for both stores. */
+interface Closable {
+  on(event: 'error', listener: (error: Error) => void): unknown
+  waitUntilReady(): Promise<unknown>
+  close(): Promise<void>
+}
+
+interface AnyQueue extends Closable {
+  add(name: JobName, data: JobData, options: object): Promise<unknown>
+  getWaitingCount(): Promise<number>
+}
+
+class BullQueue implements JobQueue {
+  readonly #queue: AnyQueue
+  readonly #createWorker: (process: Process, concurrency: number) => Closable
+  readonly #logger: Logger
+  readonly #disconnect: () => Promise<void>
+  #worker: Closable | undefined
+
+  constructor(
+    queue: AnyQueue,
+    createWorker: (process: Process, concurrency: number) => Closable,
+    logger: Logger,
+    disconnect: () => Promise<void>
+  ) {
+    this.#queue = queue
+    this.#createWorker = createWorker
+    this.#logger = logger
+    this.#disconnect = disconnect
+    queue.on('error', error => this.#unreachable(error))
+  }
+
+  async ready(): Promise<void> {
+    await this.#queue.waitUntilReady()
+  }
+
+  add(name: JobName, subject: string): void {
+    const deduplication = { id: `${name}-${digest(subject)}`, keepLastIfActive: true }
+    this.#queue
+      .add(name, { subject }, { ...KEEP_NOTHING, deduplication })
+      .catch(error => this.#unreachable(error))
+  }
+
+  async work(handlers: JobHandlers, concurrency: number): Promise<void> {
+    const process: Process = async job => {
+      try {
+        await handlers[job.name](job.data.subject)
+      } catch (error) {
+        // Postgres still knows; the sweep comes back to it.
+        this.#logger.error({ err: error, job: job.name, subject: job.data.subject }, 'a job failed')
+      }
+    }
+    this.#worker = this.#createWorker(process, concurrency)
+    this.#worker.on('error', error => this.#unreachable(error))
+    await this.#worker.waitUntilReady()
+  }
+
+  async check(): Promise<void> {
+    await this.#queue.getWaitingCount()
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.close()
+    await this.#queue.close()
+    await this.#disconnect()
+  }
+
+  #unreachable(error: Error): void {
+    this.#logger.warn({ err: error }, 'the queue cannot be reached')
+  }
+}
+
+/** An id for deduplication, of characters that every store takes. */
+function digest(subject: string): string {
+  return createHash('sha256').update(subject).digest('hex').slice(0, 32)
+}

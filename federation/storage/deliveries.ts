@@ -1,0 +1,254 @@
+import { type Queryable, statement } from '../../src/storage/database.js'
+import { IDS_FORGET_AFTER } from '../../src/storage/messages.js'
+
+export type DeliveryState = 'pending' | 'delivered' | 'refused' | 'expired'
+
+/** A claimed delivery together with the envelope that it hands on. */
+export interface ClaimedDelivery {
+  readonly id: number
+  readonly claim: number
+  readonly domain: string
+  readonly host_key: Buffer
+  readonly recipient: Buffer
+  readonly sender: Buffer
+  readonly message_box: string
+  readonly message_id: string
+  readonly name: Buffer
+  readonly envelope_id: Buffer
+  readonly first_hand: boolean
+  readonly first_seen: number
+  readonly attempts: number
+  readonly created_at: number
+  readonly expires_at: number
+}
+
+const CLAIM = statement(
+  'claim-deliveries',
+  `select d.id, d.claim, d.domain, d.host_key, d.recipient, d.sender, d.message_box, d.message_id, d.name, d.envelope_id,
+    d.first_hand, d.first_seen, d.attempts, d.created_at, d.expires_at
+  from claim_deliveries($1::text, $2::bigint, $3::bigint, $4::integer) d order by d.id`
+)
+
+/**
+ * Claims at most `limit` due deliveries of a domain until `claimedUntil`, at most one of each lane; none while another
+ * attempt of a lane is under way, or while the domain is left alone.
+ */
+export function claimDeliveries(
+  database: Queryable,
+  domain: string,
+  now: number,
+  claimedUntil: number,
+  limit: number
+): Promise<ClaimedDelivery[]> {
+  return database.query(CLAIM, [domain, now, claimedUntil, limit])
+}
+
+const FINISH = statement(
+  'finish-delivery',
+  `select finish_delivery($1::bigint, $2::bigint, $3::text, $4::text, $5::bigint, $6::bigint) as counted`
+)
+
+/** Ends a delivery for good. False if the claim is not the latest any more: somebody else's word counts. */
+export async function finishDelivery(
+  database: Queryable,
+  { id, claim }: Pick<ClaimedDelivery, 'id' | 'claim'>,
+  state: Exclude<DeliveryState, 'pending'>,
+  answer: string,
+  now: number
+): Promise<boolean> {
+  const [row] = await database.query<{ counted: boolean }>(FINISH, [
+    id,
+    claim,
+    state,
+    answer,
+    now,
+    now + IDS_FORGET_AFTER
+  ])
+  return row!.counted
+}
+
+const DEFER = statement(
+  'defer-delivery',
+  'select defer_delivery($1::bigint, $2::bigint, $3::text, $4::bigint) as counted'
+)
+
+/** Puts a delivery back until `nextAttemptAt`. */
+export async function deferDelivery(
+  database: Queryable,
+  { id, claim }: Pick<ClaimedDelivery, 'id' | 'claim'>,
+  answer: string,
+  nextAttemptAt: number
+): Promise<void> {
+  await database.query(DEFER, [id, claim, answer, nextAttemptAt])
+}
+
+const RETARGET = statement(
+  'retarget-delivery',
+  `update deliveries set domain = $3, claimed_until = null, attempts = attempts - 1
+   where id = $1 and claim = $2 and state = 'pending'`
+)
+
+/** The host has moved to another domain: the delivery goes on there. */
+export async function retargetDelivery(
+  database: Queryable,
+  { id, claim }: Pick<ClaimedDelivery, 'id' | 'claim'>,
+  domain: string
+): Promise<void> {
+  await database.query(RETARGET, [id, claim, domain])
+}
+
+const DUE_DOMAINS = statement('due-domains', 'select due_domains($1::bigint, $2::integer) as domain')
+
+/** Domains with something due, at most `limit`. */
+export async function dueDomains(database: Queryable, now: number, limit: number): Promise<string[]> {
+  const rows = await database.query<{ domain: string }>(DUE_DOMAINS, [now, limit])
+  return rows.map(row => row.domain)
+}
+
+export interface SiblingDeliveries {
+  readonly pending: number
+  readonly delivered: number
+  readonly not_home: number
+  readonly total: number
+  /** The message stands in a box of this node. */
+  readonly held: boolean
+}
+
+const SIBLINGS = statement(
+  'sibling-deliveries',
+  `select
+    count(*) filter (where state = 'pending') as pending,
+    count(*) filter (where state = 'delivered') as delivered,
+    count(*) filter (where state = 'refused' and last_answer = 'ERR_NOT_HOME') as not_home,
+    count(*) as total,
+    exists (select from message_names n where n.recipient = $1::bytea and n.name = $2::bytea) as held
+  from deliveries where recipient = $1::bytea and name = $2::bytea`
+)
+
+/** What became of all deliveries of one message to one recipient. */
+export async function siblingDeliveries(
+  database: Queryable,
+  recipient: Buffer,
+  name: Buffer
+): Promise<SiblingDeliveries> {
+  const [row] = await database.query<SiblingDeliveries>(SIBLINGS, [recipient, name])
+  return row!
+}
+
+export interface HostChoice {
+  readonly operator_key: Buffer
+  readonly domain: string
+  readonly box_expression: string | null
+}
+
+const LIVE_HOSTS = statement(
+  'live-hosts',
+  'select operator_key, domain, box_expression from live_hosts($1::bytea)'
+)
+
+/** The hosts that live tokens name for a recipient, newest first, this node's own among them. */
+export function liveHosts(database: Queryable, recipient: Buffer): Promise<HostChoice[]> {
+  return database.query(LIVE_HOSTS, [recipient])
+}
+
+const PLAN_NEXT = statement(
+  'plan-next-host',
+  `with planned as (
+    insert into deliveries (domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, id_key,
+      lane, first_hand, first_seen, next_attempt_at, created_at, expires_at)
+    select $2, $3, d.recipient, d.sender, d.message_box, d.message_id, d.name, d.envelope_id, d.id_key,
+      d.lane, d.first_hand, d.first_seen, $4::bigint, d.created_at, d.expires_at
+    from deliveries d where d.id = $1::bigint
+    on conflict (recipient, name, host_key) do nothing
+    returning envelope_id
+  )
+  update envelopes e set holds = e.holds + 1 from planned p where e.id = p.envelope_id returning e.id`
+)
+
+/** Gives the place of a delivery to another host. Must run before the delivery ends, which may release the envelope. */
+export async function planNextHost(
+  database: Queryable,
+  deliveryId: number,
+  host: HostChoice,
+  now: number
+): Promise<void> {
+  await database.query(PLAN_NEXT, [deliveryId, host.domain, host.operator_key, now])
+}
+
+const TRIED_HOSTS = statement(
+  'tried-hosts',
+  'select host_key from deliveries where recipient = $1::bytea and name = $2::bytea'
+)
+
+/** The operator keys of all hosts that a message was planned for. */
+export async function triedHosts(database: Queryable, recipient: Buffer, name: Buffer): Promise<Buffer[]> {
+  const rows = await database.query<{ host_key: Buffer }>(TRIED_HOSTS, [recipient, name])
+  return rows.map(row => row.host_key)
+}
+
+export interface DeliveryStatus {
+  readonly message_id: string
+  readonly recipient: Buffer
+  readonly host_key: Buffer
+  readonly domain: string
+  readonly state: DeliveryState
+  readonly attempts: number
+  readonly next_attempt_at: number
+  readonly last_answer: string | null
+}
+
+const STATUS = statement(
+  'delivery-status',
+  `with request as materialized (select admit_request($1::uuid, $2::bigint, $3::bigint) as verdict)
+  select r.verdict, d.message_id, d.recipient, d.host_key, d.domain, d.state, d.attempts,
+    greatest(d.next_attempt_at, b.backoff_until) as next_attempt_at, d.last_answer
+  from request r
+  left join deliveries d on r.verdict = 'fresh' and d.sender = $4::bytea and d.message_id = any ($5::text[])
+  left join destinations b on b.domain = d.domain
+  order by d.id limit 1000`
+)
+
+/** Where the sender's messages with these ids are; one row without a message where there are no deliveries. */
+export function deliveryStatus(
+  database: Queryable,
+  replay: { readonly digest: Buffer; readonly issuedAt: number; readonly expiresAt: number },
+  sender: Buffer,
+  messageIds: readonly string[]
+): Promise<
+  ({ verdict: 'fresh' | 'replayed' | 'unknown' } & {
+    [Column in keyof DeliveryStatus]: DeliveryStatus[Column] | null
+  })[]
+> {
+  return database.query(STATUS, [
+    replay.digest.toString('hex'),
+    replay.issuedAt,
+    replay.expiresAt,
+    sender,
+    messageIds
+  ])
+}
+
+const CLAIM_OVERDUE = statement(
+  'claim-overdue-deliveries',
+  `select id, claim, domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, first_hand,
+    first_seen, attempts, created_at, expires_at, last_answer
+  from claim_overdue_deliveries($1::bigint, $2::bigint, $3::integer)`
+)
+
+/** Claims at most `limit` deliveries whose message has expired, or whose host has been failing since `giveUpBefore`. */
+export function claimOverdue(
+  database: Queryable,
+  now: number,
+  giveUpBefore: number,
+  limit: number
+): Promise<(ClaimedDelivery & { readonly last_answer: string | null })[]> {
+  return database.query(CLAIM_OVERDUE, [now, giveUpBefore, limit])
+}
+
+const PRUNE = statement('prune-federation', 'select prune_federation($1::bigint, $2::integer) as count')
+
+/** Deletes at most `limit` rows of each kind that nobody needs any more; answers how many there were. */
+export async function pruneFederation(database: Queryable, now: number, limit: number): Promise<number> {
+  const [row] = await database.query<{ count: number }>(PRUNE, [now, limit])
+  return row!.count
+}

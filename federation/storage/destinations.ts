@@ -1,0 +1,51 @@
+import { type Queryable, statement } from '../../src/storage/database.js'
+
+const RECORD_FAILURE = statement(
+  'record-destination-failure',
+  `insert into destinations as d (domain, failures, failing_since, backoff_until, last_answer)
+    values ($1::text, 1, $2::bigint, $2::bigint, $3::text)
+    on conflict (domain) do update set failures = d.failures + 1, last_answer = excluded.last_answer
+    returning failures, failing_since`
+)
+
+/** Counts a failure against a domain; answers how many there were in a row and since when. */
+export async function recordFailure(
+  database: Queryable,
+  domain: string,
+  answer: string,
+  now: number
+): Promise<{ failures: number; failingSince: number }> {
+  const [row] = await database.query<{ failures: number; failing_since: number }>(RECORD_FAILURE, [
+    domain,
+    now,
+    answer
+  ])
+  return { failures: row!.failures, failingSince: row!.failing_since }
+}
+
+const SET_BACKOFF = statement(
+  'set-destination-backoff',
+  'update destinations set backoff_until = greatest(backoff_until, $2::bigint) where domain = $1::text'
+)
+
+/** Leaves a failing domain alone until then. */
+export async function setBackoff(database: Queryable, domain: string, until: number): Promise<void> {
+  await database.query(SET_BACKOFF, [domain, until])
+}
+
+const CLEAR = statement('clear-destination', 'delete from destinations where domain = $1::text')
+
+/** A domain works again: what was held against it is forgotten. */
+export async function clearFailures(database: Queryable, domain: string): Promise<void> {
+  await database.query(CLEAR, [domain])
+}
+
+const PROBE = statement(
+  'probe-destination',
+  'update destinations set backoff_until = $2::bigint where domain = $1::text and backoff_until > $2::bigint returning domain'
+)
+
+/** Ends the wait of a domain that gave a sign of life; true if there was one. The next success clears it, not this. */
+export async function endBackoff(database: Queryable, domain: string, now: number): Promise<boolean> {
+  return (await database.query(PROBE, [domain, now])).length > 0
+}

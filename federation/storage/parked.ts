@@ -1,0 +1,67 @@
+import { type Queryable, statement } from '../../src/storage/database.js'
+import { FORGET_AFTER, type MessageProof, type Quotas } from '../../src/storage/messages.js'
+
+const PARK = statement(
+  'park-message',
+  `select park_message($1::bigint, $2::bytea, $3::boolean, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint)`
+)
+
+/** Keeps the message of a delivery here until a host of its recipient appears. */
+export async function parkMessage(
+  database: Queryable,
+  message: {
+    readonly deliveryId: number
+    readonly body: Buffer
+    readonly wrapped: boolean
+    readonly proof: MessageProof | undefined
+    readonly quotas: Quotas
+    readonly now: number
+  }
+): Promise<void> {
+  await database.query(PARK, [
+    message.deliveryId,
+    message.body,
+    message.wrapped,
+    message.proof === undefined ? null : JSON.stringify(message.proof),
+    message.now,
+    FORGET_AFTER,
+    message.quotas.messagesPerBox,
+    message.quotas.bytesPerBox
+  ])
+}
+
+const DUE_LOOKUPS = statement(
+  'due-recipient-lookups',
+  'select recipient from recipient_lookups where next_lookup_at <= $1::bigint order by next_lookup_at limit $2::integer'
+)
+
+/** Recipients without a host about whom other overlay hosts should be asked now. */
+export async function dueLookups(database: Queryable, now: number, limit: number): Promise<Buffer[]> {
+  const rows = await database.query<{ recipient: Buffer }>(DUE_LOOKUPS, [now, limit])
+  return rows.map(row => row.recipient)
+}
+
+const LONGEST_INTERVAL = 24 * 60 * 60 * 1000
+
+const BEGIN_LOOKUP = statement(
+  'begin-recipient-lookup',
+  `update recipient_lookups
+    set next_lookup_at = $2::bigint + interval, interval = least(interval * 2, ${LONGEST_INTERVAL})
+    where recipient = $1::bytea and next_lookup_at <= $2::bigint returning recipient`
+)
+
+/** Takes the turn to look a recipient up, and sets the next one twice as late; false if another process has it. */
+export async function beginLookup(database: Queryable, recipient: Buffer, now: number): Promise<boolean> {
+  return (await database.query(BEGIN_LOOKUP, [recipient, now])).length > 0
+}
+
+const END_LOOKUPS = statement(
+  'end-recipient-lookups',
+  `delete from recipient_lookups l where l.recipient = $1::bytea
+    and not exists (select from messages m where m.recipient = l.recipient and m.parked)`
+)
+
+/** Stops asking about a recipient for whom nothing is parked any more. */
+export async function endLookups(database: Queryable, recipient: Buffer): Promise<void> {
+  await database.query(END_LOOKUPS, [recipient])
+}
