@@ -4,6 +4,7 @@ import type { KeyDeriver } from './keys/key-deriver.js'
 import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
 import type { Database } from './storage/database.js'
+import type { SentMessages } from './storage/sent-messages.js'
 
 /** Where the time comes from; tests move it by hand. */
 export interface Clock {
@@ -36,4 +37,5 @@ export interface Forwarding {
 /** What the endpoints of message boxes work with. */
 export interface LocalContext extends Context {
   readonly forwarding: Forwarding
+  readonly sentMessages: SentMessages
 }

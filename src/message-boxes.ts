@@ -13,7 +13,8 @@ import {
   signedMessageText
 } from './message.js'
 import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKey } from './names.js'
-import { acceptSent, type MessageProof, type SentOutcome, type SentRecipient } from './storage/messages.js'
+import type { MessageProof } from './storage/messages.js'
+import type { SentOutcome, SentRecipient } from './storage/sent-messages.js'
 
 export interface Acceptance {
   readonly recipient: IdentityKey
@@ -53,15 +54,7 @@ export async function acceptSentMessage(
     recipients: sorted
   }
   const outcomes = await matchingExpressions(context.forwarding, message.messageBox, matches =>
-    acceptSent(
-      context.database,
-      context.keys.publicKey,
-      caller.replay,
-      sent,
-      matches,
-      context.config.limits,
-      now
-    )
+    context.sentMessages.accept({ replay: caller.replay, message: sent, matches, now })
   )
   throwRefusal(outcomes, sorted, caller.envelope.carriesAuthorization)
   const domains = outcomes.flatMap(outcome => outcome.domains ?? [])

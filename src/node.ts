@@ -27,6 +27,7 @@ import { startEmbeddedPostgres } from './storage/embedded-postgres.js'
 import { migrate } from './storage/migrate.js'
 import { checkDatabase, claimDatabase } from './storage/owner.js'
 import { createSessionEpoch } from './storage/replays.js'
+import { SentMessages } from './storage/sent-messages.js'
 
 /** A running node. */
 export interface Node {
@@ -90,7 +91,11 @@ async function start(
     ...options.federation
   })
   lifecycle.add('federation', () => federation.close())
-  const local: LocalContext = { ...context, forwarding: federation.forwarding }
+  const local: LocalContext = {
+    ...context,
+    forwarding: federation.forwarding,
+    sentMessages: new SentMessages(database, keys.publicKey, config.limits)
+  }
 
   const draining = { active: false }
   const dependencies: Dependency[] = [

@@ -1,9 +1,10 @@
-import type { LocalContext } from '../../src/context.js'
+import type { Context, Forwarding } from '../../src/context.js'
 import type { PeerClient } from '../channel/peer-client.js'
 import type { JobQueue } from '../queue.js'
 
 /** What the delivery engine works with. */
-export interface DeliveryContext extends LocalContext {
+export interface DeliveryContext extends Context {
+  readonly forwarding: Forwarding
   readonly peers: PeerClient
   readonly queue: JobQueue
   /** From 0 to 1; the jitter of waits. */

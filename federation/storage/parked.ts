@@ -1,5 +1,6 @@
 import { type Queryable, statement } from '../../src/storage/database.js'
-import { FORGET_AFTER, type MessageProof, type Quotas } from '../../src/storage/messages.js'
+import { FORGET_AFTER, type MessageProof } from '../../src/storage/messages.js'
+import type { Quotas } from '../../src/storage/sent-messages.js'
 
 const PARK = statement(
   'park-message',

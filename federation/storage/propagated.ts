@@ -1,13 +1,9 @@
 import type { ReplayTicket } from '../../src/auth/caller.js'
 import type { SignedMessageFormat } from '../../src/names.js'
+import { retryingCollisions } from '../../src/storage/collisions.js'
 import { type Queryable, statement } from '../../src/storage/database.js'
-import {
-  type ExpressionMatches,
-  FORGET_AFTER,
-  type MessageProof,
-  type Quotas,
-  retryingCollisions
-} from '../../src/storage/messages.js'
+import { FORGET_AFTER, type MessageProof } from '../../src/storage/messages.js'
+import type { ExpressionMatches, Quotas } from '../../src/storage/sent-messages.js'
 import type { Origin } from '../origin/proof.js'
 import type { ReceivedProof } from './envelopes.js'
 

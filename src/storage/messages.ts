@@ -1,6 +1,5 @@
-import type { Envelope, ReplayTicket } from '../auth/caller.js'
+import type { ReplayTicket } from '../auth/caller.js'
 import { type Queryable, statement } from './database.js'
-import { hasSqlState } from './database-errors.js'
 
 /** What the sender signed himself, as recipients check it. */
 export interface MessageProof {
@@ -10,137 +9,8 @@ export interface MessageProof {
   readonly messageId: string | null
 }
 
-export interface SentMessage {
-  readonly sender: Buffer
-  readonly messageBox: string
-  readonly body: Buffer
-  readonly wrapped: boolean
-  /** Row keys (names.ts). */
-  readonly bodyDigest: string
-  readonly paymentDigest: string | undefined
-  readonly ciphertextKey: string | undefined
-  readonly envelope: Envelope
-  /** Ascending by recipient. */
-  readonly recipients: readonly SentRecipient[]
-}
-
-export interface SentRecipient {
-  readonly recipient: Buffer
-  readonly name: Buffer
-  readonly integer: number
-  /** Undefined where the integer is shown: no id, or one of digits only. */
-  readonly clientId: string | undefined
-  readonly idKey: string | undefined
-  readonly proof: MessageProof | undefined
-  readonly expiresAt: number
-}
-
-/** Whether box expressions of a recipient's hosts match the message's box. */
-export type ExpressionMatches = ReadonlyMap<string, boolean>
-
-export interface Quotas {
-  readonly messagesPerBox: number
-  readonly bytesPerBox: number
-}
-
-export interface SentOutcome {
-  /** Counted from 1; 0 speaks of the request. */
-  readonly recipient_index: number
-  readonly outcome:
-    | 'accepted'
-    | 'repeat'
-    | 'match'
-    | 'replayed'
-    | 'unknown'
-    | 'unprovable'
-    | 'duplicate'
-    | 'full'
-  readonly delivery: 'local' | 'parked' | 'forwarding'
-  readonly shown_id: string
-  readonly forwardable: boolean
-  readonly domains: string[] | null
-  readonly expressions: string[] | null
-}
-
-/** Names outlive what they name by a day. */
+/** Names outlive what they name by a day, ms. */
 export const FORGET_AFTER = 24 * 60 * 60 * 1000
-
-const ACCEPT_SENT = statement(
-  'accept-sent',
-  `select * from accept_sent(
-    $1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::bytea, $7::text, $8::bytea, $9::boolean,
-    $10::uuid, $11::uuid, $12::uuid, $13::bytea, $14::text, $15::text, $16::bytea, $17::bytea, $18::boolean,
-    $19::bytea[], $20::bytea[], $21::bigint[], $22::text[], $23::uuid[], $24::jsonb[], $25::bigint[],
-    $26::text[], $27::boolean[], $28::bigint, $29::bigint, $30::bigint)`
-)
-
-/**
- * Stores a message of this node's own user and plans its deliveries, in one statement; see `accept_sent` in the
- * migrations for the outcomes.
- *
- * @param self this node's identity key
- */
-export async function acceptSent(
-  database: Queryable,
-  self: Uint8Array,
-  replay: ReplayTicket,
-  message: SentMessage,
-  matches: ExpressionMatches,
-  quotas: Quotas,
-  now: number
-): Promise<SentOutcome[]> {
-  const { envelope, recipients } = message
-  const values = [
-    replay.digest.toString('hex'),
-    replay.issuedAt,
-    replay.expiresAt,
-    now,
-    self,
-    message.sender,
-    message.messageBox,
-    message.body,
-    message.wrapped,
-    message.bodyDigest,
-    message.paymentDigest ?? null,
-    message.ciphertextKey ?? null,
-    envelope.id,
-    envelope.format,
-    envelope.keyID,
-    envelope.signedBytes,
-    envelope.signature,
-    envelope.carriesAuthorization,
-    recipients.map(recipient => recipient.recipient),
-    recipients.map(recipient => recipient.name),
-    recipients.map(recipient => recipient.integer),
-    recipients.map(recipient => recipient.clientId ?? null),
-    recipients.map(recipient => recipient.idKey ?? null),
-    recipients.map(recipient => (recipient.proof === undefined ? null : JSON.stringify(recipient.proof))),
-    recipients.map(recipient => recipient.expiresAt),
-    [...matches.keys()],
-    [...matches.values()],
-    FORGET_AFTER,
-    quotas.messagesPerBox,
-    quotas.bytesPerBox
-  ]
-  return retryingCollisions(() => database.query<SentOutcome>(ACCEPT_SENT, values))
-}
-
-/**
- * Two requests with one name, one id or the last free place of a box can pass all checks at once; one of them then
- * fails on a key or the quota. Run again, it sees what the other one did.
- */
-export async function retryingCollisions<T>(work: () => Promise<T>): Promise<T> {
-  for (let retries = 0; ; retries++) {
-    try {
-      return await work()
-    } catch (error) {
-      if (retries === 3 || !(hasSqlState(error, '23505') || hasSqlState(error, BOX_FULL))) throw error
-    }
-  }
-}
-
-/** SQLSTATE of our own, raised by `store_message`. */
-const BOX_FULL = 'PS507'
 
 export interface ListedMessage {
   readonly verdict: 'fresh' | 'replayed' | 'unknown'

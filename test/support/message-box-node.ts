@@ -11,6 +11,7 @@ import { createHttpServer } from '../../src/http-server.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
 import { createSessionEpoch } from '../../src/storage/replays.js'
+import { SentMessages } from '../../src/storage/sent-messages.js'
 import { curve, TestUser } from './client.js'
 import { createTestDatabase, type TestDatabase } from './database.js'
 
@@ -38,13 +39,17 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
   const databases = await createTestDatabase()
   const clock = new ManualClock()
   const { config } = readConfiguration({ PORT: '0' })
+  const { database } = databases
+  const allLimits = { ...config.limits, ...limits }
+  const { keys } = new TestUser('node')
   const context: LocalContext = {
-    config: { ...config, limits: { ...config.limits, ...limits } },
+    config: { ...config, limits: allLimits },
     logger: createLogger('silent'),
     clock,
     curve,
-    keys: new TestUser('node').keys,
-    database: databases.database,
+    keys,
+    database,
+    sentMessages: new SentMessages(database, keys.publicKey, allLimits),
     metrics: createMetrics(),
     forwarding: { matches: () => false, nudge: () => undefined }
   }
