@@ -11,7 +11,7 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:context|errors|logger|metrics|json|message|message-boxes|names|endpoint|version|config|curve\/.*|keys\/.*|auth\/.*|storage\/(?:database|messages))\.ts$/
+  /^src\/(?:context|errors|logger|metrics|json|message|message-boxes|names|endpoint|version|config|curve\/.*|keys\/.*|auth\/.*|storage\/(?:database|messages|sent-messages|collisions))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {
@@ -22,7 +22,7 @@ const OWNERS = {
   undici: /^federation\/channel\//,
   re2js: /^federation\/phip\/box-expression\.ts$/,
   '@bsv/overlay': /^federation\/overlay\//,
-  '@bsv/sdk': /^federation\/overlay\//,
+  '@bsv/sdk': /^(?:federation\/overlay|src\/cli)\//,
   secp256k1: /^src\/curve\//,
   'tiny-secp256k1': /^src\/curve\//,
   'prom-client': /^src\/metrics\.ts$/,
@@ -34,6 +34,9 @@ const PURE = /^federation\/(?:phip|origin)\//
 const IMPURE_IMPORT =
   /^src\/(?:context|logger|metrics|storage\/.*)\.ts$|^federation\/(?:api|channel|delivery|overlay|storage)\/|^node:(?:fs|net|http|https|dns|timers|process|child_process)/
 const IMPURE_CODE = /\bDate\.now\(|\bfetch\(|\bset(?:Timeout|Interval)\(|\bperformance\.now\(/
+
+/** What stands above both halves: the composition root, and the commands of the program. */
+const ABOVE = /^src\/(?:node\.ts$|cli\/)/
 
 const SEPARATE = /^federation\/(api|delivery|overlay)\//
 const ENVIRONMENT = /^src\/(?:config[^/]*|main)\.ts$/
@@ -70,8 +73,8 @@ function target(file, specifier) {
 }
 
 function* checkImport(file, imported) {
-  if (file.startsWith('src/') && imported.startsWith('federation/') && file !== 'src/node.ts') {
-    yield `imports ${imported}; in src/ only node.ts may`
+  if (file.startsWith('src/') && imported.startsWith('federation/') && !ABOVE.test(file)) {
+    yield `imports ${imported}; in src/ only node.ts and cli/ may`
   }
   if (file.startsWith('federation/') && imported.startsWith('src/') && !OPEN_TO_FEDERATION.test(imported)) {
     yield `imports ${imported}, which is not open to federation/`
