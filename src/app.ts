@@ -12,12 +12,13 @@ import type { Context } from './context.js'
 import { type EndpointRequest, type MountedEndpoint, mountEndpoints, type Reply } from './endpoint.js'
 import { ApiError, badRequest, unavailable } from './errors.js'
 import { parseJson } from './json.js'
+import type { Metrics } from './metrics.js'
 import { readBody } from './request-body.js'
 import type { Middleware, RequestContext, RequestState } from './request-state.js'
 import { type Draining, responseHeaders } from './response-headers.js'
 
 /** What of the node the app itself needs; endpoints bring their own. */
-export interface AppContext extends Pick<Context, 'logger' | 'clock' | 'curve' | 'keys'> {
+export interface AppContext extends Pick<Context, 'logger' | 'clock' | 'curve' | 'keys' | 'metrics'> {
   readonly config: Pick<Config, 'limits' | 'trustedProxies'>
 }
 
@@ -39,6 +40,7 @@ export function createApp(options: AppOptions): Koa<RequestState> {
 
   const app = new Koa<RequestState>()
   app.on('error', error => logger.debug({ err: error }, 'connection failed'))
+  app.use(measure(context.metrics, endpoints))
   app.use(answerUnreadRequests)
   app.use(responseHeaders(draining))
   app.use(answerErrors(logger))
@@ -46,6 +48,17 @@ export function createApp(options: AppOptions): Koa<RequestState> {
   app.use(routes(endpoints, auth, options))
   app.use(refuseUnrouted(endpoints))
   return app
+}
+
+/** Counts the answer; paths that strangers make up are all one. */
+function measure(metrics: Metrics, endpoints: readonly MountedEndpoint[]): Middleware {
+  const paths = new Set(endpoints.map(({ path }) => path))
+  return async (ctx, next) => {
+    const begin = performance.now()
+    await next()
+    const path = paths.has(ctx.path) ? ctx.path : 'other'
+    metrics.request(path, ctx.status, (performance.now() - begin) / 1000)
+  }
 }
 
 /** Who connected, and what the request is about. */
@@ -68,10 +81,17 @@ function routes(endpoints: readonly MountedEndpoint[], auth: AuthContext, option
   const router = new Router<RequestState>({ sensitive: true, strict: true })
   for (const endpoint of endpoints) {
     const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
-    const read = endpoint.authenticated ? authenticate(auth, logger, bodyLimit) : readPublicBody(bodyLimit)
+    const read = readerOf(endpoint, authenticate(auth, logger, bodyLimit), readPublicBody(bodyLimit))
     router.register(endpoint.path, [endpoint.method], [read, handle(endpoint, options)])
   }
   return router.routes()
+}
+
+/** How the caller and the body of a request become known. */
+function readerOf(endpoint: MountedEndpoint, authenticated: Middleware, open: Middleware): Middleware {
+  if (endpoint.authenticated) return authenticated
+  if (endpoint.signedInSession !== true) return open
+  return (ctx, next) => ('x-bsv-auth-identity-key' in ctx.req.headers ? authenticated : open)(ctx, next)
 }
 
 function readPublicBody(limit: number): Middleware {

@@ -14,9 +14,11 @@ interface EndpointBase {
   readonly bodyLimit?: (limits: Limits) => number
 }
 
-/** Answers anybody, unsigned. */
+/** Answers anybody. */
 export interface PublicEndpoint<C = Context> extends EndpointBase {
   readonly authenticated: false
+  /** Whoever asks within a session gets an answer signed for it: peers believe no other. */
+  readonly signedInSession?: true
   readonly handler: (request: EndpointRequest, context: C) => Promise<Reply>
 }
 

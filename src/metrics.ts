@@ -1,16 +1,43 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 
-/** The registry of one node: several nodes in one process, as in tests, do not meet in prom-client's global one. */
-export type Metrics = Registry
+/** How an attempt to hand something on ended; `impostor`: the domain belongs to another key than its token says. */
+export type AttemptResult = 'delivered' | 'refused' | 'deferred' | 'failing' | 'impostor'
 
-export { Counter, Gauge, Histogram }
+/** What the node counts, in Prometheus's terms (docs/operations.md lists the names). */
+export interface Metrics {
+  /** A request was answered: the endpoint's path, or `other`; seconds since its headers arrived. */
+  request(path: string, status: number, seconds: number): void
+  /** A delivery was attempted. */
+  attempt(result: AttemptResult): void
+  /** Everything, in the text format of `contentType`. */
+  text(): Promise<string>
+  readonly contentType: string
+}
 
-/**
- * A registry with the metrics of the process itself (memory, event loop, garbage collection). Others register theirs
- * where they count: `new Counter({ name: 'peerserv_…', help: '…', registers: [metrics] })`.
- */
+/** From a tenth of a millisecond, below which no signed request can be answered, to the deadline of handlers. */
+const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 25]
+
+/** Also counts what the process uses: CPU, memory, the event loop's lag. */
 export function createMetrics(): Metrics {
-  const metrics = new Registry()
-  collectDefaultMetrics({ register: metrics })
-  return metrics
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const requests = new Histogram({
+    name: 'peerserv_http_request_seconds',
+    help: 'Requests answered, by endpoint and status.',
+    labelNames: ['path', 'status'],
+    buckets: SECONDS,
+    registers: [registry]
+  })
+  const attempts = new Counter({
+    name: 'peerserv_delivery_attempts_total',
+    help: 'Attempts to hand a message to another host, by how they ended.',
+    labelNames: ['result'],
+    registers: [registry]
+  })
+  return {
+    request: (path, status, seconds) => requests.observe({ path, status }, seconds),
+    attempt: result => attempts.inc({ result }),
+    text: () => registry.metrics(),
+    contentType: registry.contentType
+  }
 }

@@ -18,6 +18,7 @@ export const lookup: PublicEndpoint<OverlayContext> = {
   method: 'POST',
   path: '/lookup',
   authenticated: false,
+  signedInSession: true,
   bodyLimit: () => LARGEST_BODY,
   async handler(request, { overlay: { host } }) {
     const question = request.json()

@@ -81,10 +81,12 @@ async function handOn(
   }
   const attempt = await call(context, domain, envelope, deliveries)
   if (attempt.host === 'failing') {
+    context.metrics.attempt('failing')
     await recordFailing(context, domain, deliveries, attempt.answer, attempt.retryAfter)
     return false
   }
   if (attempt.host === 'impostor') {
+    context.metrics.attempt('impostor')
     for (const delivery of deliveries)
       await settleUndelivered(context, delivery, 'refused', 'ERR_WRONG_IDENTITY')
     return true
@@ -146,6 +148,7 @@ async function record(
   attempt: Extract<Attempt, { host: 'answered' }>
 ): Promise<void> {
   const outcome = attempt.outcomeOf(identityKeyFromBytes(delivery.recipient))
+  context.metrics.attempt(outcome.state)
   if (outcome.state === 'delivered') await settleDelivered(context, delivery)
   else if (outcome.state === 'refused') await settleUndelivered(context, delivery, 'refused', outcome.answer)
   else {

@@ -9,7 +9,7 @@ export const metrics: PublicEndpoint<{ readonly metrics: Metrics }> = {
   async handler(_request, context) {
     return {
       headers: { 'content-type': context.metrics.contentType },
-      body: Buffer.from(await context.metrics.metrics())
+      body: Buffer.from(await context.metrics.text())
     }
   }
 }

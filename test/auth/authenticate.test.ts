@@ -14,8 +14,8 @@ const stale: Endpoint<void> = {
   method: 'POST',
   path: '/stale',
   authenticated: true,
-  handler: async () => {
-    throw new StaleSession('replayed')
+  handler: async ({ query }) => {
+    throw new StaleSession(query.has('unknown') ? 'unknown' : 'replayed')
   }
 }
 
@@ -167,8 +167,12 @@ describe('authenticated requests', () => {
   })
 
   it('are answered as of an unknown session when the storage layer says so', async () => {
-    const request = alice.sign(await alice.session(node.url), { method: 'POST', target: '/stale' })
-    expectRefusal(await alice.send(node.url, request), 'ERR_AUTH_FAILED', true)
+    const session = await alice.session(node.url)
+    const ask = (target: string) => alice.send(node.url, alice.sign(session, { method: 'POST', target }))
+    expectRefusal(await ask('/stale?replayed'), 'ERR_AUTH_FAILED', true)
+    expect(node.epoch.renewals).to.equal(0)
+    expectRefusal(await ask('/stale?unknown'), 'ERR_AUTH_FAILED', true)
+    expect(node.epoch.renewals).to.equal(1)
   })
 
   it('keep their session for an hour', async () => {

@@ -8,7 +8,9 @@ import { startToyNode, type ToyNode } from './toy-node.js'
 
 const COUNT = 10_000
 
-describe(`${COUNT} bad requests`, () => {
+describe(`${COUNT} bad requests`, function () {
+  this.timeout(60_000)
+
   /** The results of this operation are what the node keeps per counterparty. */
   let sharedPoints = 0
   const counting = loadCurve()

@@ -8,6 +8,7 @@ import { badRequest } from '../../src/errors.js'
 import { createHttpServer } from '../../src/http-server.js'
 import { KeyDeriver } from '../../src/keys/key-deriver.js'
 import { createLogger } from '../../src/logger.js'
+import { createMetrics } from '../../src/metrics.js'
 import { TestUser, curve as testCurve } from '../support/client.js'
 
 export const MEGABYTE = 1_048_576
@@ -34,7 +35,7 @@ export interface ToyNode {
   readonly identityKey: string
   readonly server: Server
   readonly clock: { time: number; now(): number }
-  readonly epoch: { bornAt: number }
+  readonly epoch: { bornAt: number; readonly renewals: number }
   readonly draining: { active: boolean }
   /** What the logger wrote, one object per line. */
   readonly log: Record<string, unknown>[]
@@ -115,7 +116,13 @@ export async function startToyNode(options: ToyOptions = {}): Promise<ToyNode> {
   const curve = options.curve ?? testCurve
   const keys = new KeyDeriver(curve, privateKey)
   const clock = { time: Date.now(), now: () => clock.time }
-  const epoch = { bornAt: 0, renew: async () => undefined }
+  const epoch = {
+    bornAt: 0,
+    renewals: 0,
+    renew: async () => {
+      epoch.renewals++
+    }
+  }
   const draining = { active: false }
   const log: Record<string, unknown>[] = []
   const logger = createLogger('silent')
@@ -123,7 +130,7 @@ export async function startToyNode(options: ToyOptions = {}): Promise<ToyNode> {
   const config = { ...CONFIG, ...options.config }
   const endpoints = [echo, read, json, refuse, fail, open, ...(options.endpoints ?? [])]
   const app: AppOptions = {
-    context: { config, logger, keys, curve, clock },
+    context: { config, logger, keys, curve, clock, metrics: createMetrics() },
     endpoints: mountEndpoints(endpoints, undefined),
     epoch,
     draining,

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { lookup } from '../../federation/api/lookup.js'
 import { overlayEndpoints } from '../../federation/api/overlay.js'
 import { createOutboundDoor } from '../../federation/channel/guarded-fetch.js'
-import { PeerClient } from '../../federation/channel/peer-client.js'
+import { createPeerClient } from '../../federation/channel/peer-client.js'
 import type { VerifiedAuthorization } from '../../federation/overlay/advertiser.js'
 import { createOverlay, type Overlay, type OverlayOptions } from '../../federation/overlay/overlay.js'
 import { formatRoutingText, signRoutingText } from '../../federation/phip/routing-authorization.js'
@@ -14,6 +14,7 @@ import { readConfiguration } from '../../src/config.js'
 import { type MountedEndpoint, mountEndpoints } from '../../src/endpoint.js'
 import { KeyDeriver } from '../../src/keys/key-deriver.js'
 import { createLogger } from '../../src/logger.js'
+import { createMetrics } from '../../src/metrics.js'
 import { curve, TestUser } from './client.js'
 import { createTestDatabase } from './database.js'
 
@@ -65,7 +66,10 @@ export async function startOverlayMesh(
   return Promise.all(
     names.map((name, own) => {
       const others = ports.filter((_, index) => index !== own)
-      return build(name, ports[own]!, { ...options, peers: others.map(port => `http://localhost:${port.number}`) })
+      return build(name, ports[own]!, {
+        ...options,
+        peers: others.map(port => `http://localhost:${port.number}`)
+      })
     })
   )
 }
@@ -91,14 +95,14 @@ async function build(name: string, port: Port, options: OverlayNodeOptions): Pro
   const overlay = await createOverlay({
     context,
     door,
-    peerClient: new PeerClient({ keys, door, clock, logger }),
+    peerClient: createPeerClient({ keys, door, clock, logger }),
     onHostsChanged: recipient => changed.push(recipient),
     ...options.overlay
   })
 
   const serve = (endpoints: readonly MountedEndpoint[]): RequestListener =>
     createApp({
-      context: { ...context, clock: { now: Date.now } },
+      context: { ...context, clock: { now: Date.now }, metrics: createMetrics() },
       endpoints,
       epoch: { bornAt: 0, renew: async () => undefined },
       draining: { active: false }
@@ -149,9 +153,11 @@ async function build(name: string, port: Port, options: OverlayNodeOptions): Pro
 }
 
 async function openPort(): Promise<Port> {
-  const port: { listener: RequestListener } = { listener: (_, response) => void response.writeHead(503).end() }
+  const port: { listener: RequestListener } = {
+    listener: (_, response) => void response.writeHead(503).end()
+  }
   const server = createServer((request, response) => port.listener(request, response))
-  server.listen(0, '127.0.0.1')
+  server.listen(0, '127.0.0.1').unref()
   await once(server, 'listening')
   const { port: number } = server.address() as AddressInfo
   return Object.assign(port, { server, number })
