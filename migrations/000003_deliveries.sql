@@ -430,6 +430,15 @@ begin
       v_holds := v_holds + improve_proof(
         p_recipients[i], p_names[i], p_origins[i], p_proofs[i], p_envelope_id, true
       );
+      if p_origins[i] = 'sealed' then
+        -- Of several statements when it was first seen the latest counts.
+        update messages m set first_seen = p_first_seen[i], expires_at = p_expires_at[i]
+          from message_names n
+          where n.recipient = p_recipients[i] and n.name = p_names[i] and m.box_id = n.box_id
+            and m.position = n.position and m.origin = 'sealed' and m.first_seen < p_first_seen[i];
+        update message_names set forget_at = p_expires_at[i] + p_forget_after
+          where recipient = p_recipients[i] and name = p_names[i] and forget_at < p_expires_at[i] + p_forget_after;
+      end if;
     else
       select * into v_box from message_boxes b where b.recipient = p_recipients[i] and b.name = p_box;
       if v_box.message_count >= p_max_messages or v_box.byte_count + octet_length(p_body) > p_max_bytes then
@@ -689,3 +698,15 @@ begin
   return v_total;
 end $$;
 create index sender_authorizations_expires on sender_authorizations (expires);
+
+-- Parked messages of one box that no host can be given, because nothing would prove there who sent them: between two
+-- positions, for their senders' reports.
+create function unprovable_parked(p_box_id bigint, p_after bigint, p_until bigint)
+returns table (sender bytea, name bytea, message_id text) language sql stable as $$
+  select m.sender, m.name, m.shown_id from messages m join envelopes e on e.id = m.envelope_id
+  where m.box_id = p_box_id and m.position > p_after and m.position <= p_until and m.parked
+    and (e.withheld or not (m.forwardable or exists (
+      select from sender_authorizations a
+      where a.sender = m.sender and a.given - 600000 <= m.created_at and a.expires >= m.created_at
+    )))
+$$;

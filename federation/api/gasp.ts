@@ -1,8 +1,8 @@
 import type { PublicEndpoint } from '../../src/endpoint.js'
 import { type ApiError, badRequest } from '../../src/errors.js'
 import { isObject } from '../../src/message.js'
-import type { OverlayContext } from './overlay-context.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
+import type { OverlayContext } from './overlay-context.js'
 
 const LARGEST_BODY = 4 * 1024
 const GASP_VERSION = 1

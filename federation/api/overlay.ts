@@ -1,8 +1,8 @@
 import type { EndpointRequest, PublicEndpoint, Reply } from '../../src/endpoint.js'
 import { ApiError } from '../../src/errors.js'
-import type { OverlayContext } from './overlay-context.js'
 import { requestForeignGaspNode, requestSyncResponse } from './gasp.js'
 import { lookup } from './lookup.js'
+import type { OverlayContext } from './overlay-context.js'
 import {
   getDocumentationForLookupServiceProvider,
   getDocumentationForTopicManager,

@@ -1,8 +1,16 @@
 import { identityKeyBytes } from '../../src/keys/identity-key.js'
-import { boxesToPlan, endCatchUp, findCatchUp, planBox } from '../storage/catch-ups.js'
+import {
+  type BoxToPlan,
+  boxesToPlan,
+  endCatchUp,
+  findCatchUp,
+  planBox,
+  unprovableParked
+} from '../storage/catch-ups.js'
 import { liveHosts } from '../storage/deliveries.js'
 import { beginLookup, endLookups } from '../storage/parked.js'
 import type { DeliveryContext } from './engine.js'
+import { report } from './report.js'
 
 const PAGE = 200
 
@@ -16,6 +24,7 @@ export async function catchUp(context: DeliveryContext, recipient: string): Prom
   const requestedAt = await findCatchUp(context.database, key)
   if (requestedAt === undefined) return
   const hosts = await liveHosts(context.database, key)
+  const hasOthers = hosts.some(host => !host.operator_key.equals(context.keys.publicKey))
   for (const box of await boxesToPlan(context.database, key)) {
     const matches = new Map<string, boolean>()
     for (const { box_expression: expression } of hosts) {
@@ -32,11 +41,38 @@ export async function catchUp(context: DeliveryContext, recipient: string): Prom
         matches
       )
       context.forwarding.nudge(page.domains)
+      if (page.lastPosition !== undefined && hasOthers) {
+        await reportUnprovable(context, key, box, after, page.lastPosition)
+      }
       after = page.lastPosition
     }
   }
   await endCatchUp(context.database, key, requestedAt)
   await endLookups(context.database, key)
+}
+
+/** What was parked without a proof stays here although there is a host now; its sender can send it anew. */
+async function reportUnprovable(
+  context: DeliveryContext,
+  recipient: Buffer,
+  box: BoxToPlan,
+  after: number,
+  until: number
+): Promise<void> {
+  for (const message of await unprovableParked(context.database, box, after, until)) {
+    await report(
+      context,
+      context.database,
+      { ...message, recipient, message_box: box.name },
+      {
+        host: null,
+        state: 'refused',
+        code: 'ERR_ORIGIN_UNPROVABLE',
+        description:
+          'The recipient has a host now, but nothing would prove there who sent this message. It stays at this node; authorize it to send for you, sign the message or encrypt the body, and send it again.'
+      }
+    )
+  }
 }
 
 /** Asks other overlay hosts about a recipient for whom mail is parked here, if it is time and nobody else does. */

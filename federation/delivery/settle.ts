@@ -1,5 +1,4 @@
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
-import { publicInteger } from '../../src/names.js'
 import type { Queryable } from '../../src/storage/database.js'
 import { readSignedMessage } from '../origin/signed-message.js'
 import {
@@ -12,9 +11,8 @@ import {
 } from '../storage/deliveries.js'
 import { findEnvelopes } from '../storage/envelopes.js'
 import { parkMessage } from '../storage/parked.js'
-import { storeReport } from '../storage/reports.js'
 import type { DeliveryContext } from './engine.js'
-import { reportBody, reportName } from './report.js'
+import { report } from './report.js'
 
 /** Hosts that are tried for one message; a host that refuses gives its place to the next (protocol section 5). */
 const HOSTS_TRIED_AT_MOST = 8
@@ -70,16 +68,14 @@ async function settleLast(
   if (siblings.pending > 1 || siblings.delivered > 0 || siblings.held) return
   const notHome = siblings.not_home + (answer === NOT_HOME ? 1 : 0)
   if (state === 'refused' && notHome === siblings.total && (await park(context, tx, delivery))) return
-  const now = context.clock.now()
-  const name = reportName(delivery.recipient, delivery.name)
-  await storeReport(tx, {
-    sender: delivery.sender,
-    node: context.keys.publicKey,
-    name,
-    integer: publicInteger(name, delivery.sender),
-    body: reportBody(delivery, state, answer),
-    now,
-    expiresAt: now + context.config.limits.timeToLive * 1000
+  await report(context, tx, delivery, {
+    host: delivery.domain,
+    state,
+    code: answer.startsWith('ERR_') ? answer : 'ERR_UNDELIVERED',
+    description:
+      state === 'refused'
+        ? `No host of the recipient took the message; the last one answered ${answer}.`
+        : `No host of the recipient could be reached in time; the last attempt ended with ${answer}.`
   })
 }
 

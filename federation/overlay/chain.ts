@@ -11,17 +11,22 @@ export function isMadeUp(network: Network): boolean {
   return network === 'local' || network === 'private'
 }
 
+/** What a coinbase transaction has for an input. */
+const NO_TXID = '00'.repeat(32)
+
 /**
- * Without a chain, a Merkle path is believed, and a transaction that has one is not looked into. So only a
- * transaction that spends nothing may have one: otherwise anybody could spend anybody's token by claiming that it
- * happened in a block.
+ * Without a chain, a Merkle path is believed, and a transaction that has one is not looked into. So only a transaction
+ * that spends nothing, as coinbase transactions do, may have one: otherwise anybody could spend anybody's token by
+ * claiming that it happened in a block.
  *
  * @throws MalformedError
  */
 export function requireMadeUpProofs({ transactions }: Beef): void {
   for (const { proof, inputs } of transactions) {
-    if (proof !== undefined && inputs.length > 0) {
-      throw new MalformedError('on this network only a transaction without inputs can have a Merkle path')
+    if (proof !== undefined && inputs.some(({ sourceTxid }) => sourceTxid !== NO_TXID)) {
+      throw new MalformedError(
+        'on this network only a transaction that spends nothing can have a Merkle path'
+      )
     }
   }
 }

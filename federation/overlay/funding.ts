@@ -76,7 +76,9 @@ export class MadeUpFunding implements Funding {
     const transaction = new Transaction()
     let satoshis = outputs.reduce((sum, output) => sum + output.satoshis, 0)
     for (const spend of spends) satoshis -= addSpend(transaction, spend)
-    if (satoshis > 0) addCoin(transaction, madeUpCoin(satoshis, this.#nonce()))
+    if (satoshis > 0 || spends.length === 0) {
+      addCoin(transaction, madeUpCoin(Math.max(satoshis, 1), this.#nonce()))
+    }
     for (const output of outputs) {
       const lockingScript = LockingScript.fromBinary(Array.from(output.lockingScript))
       transaction.addOutput({ satoshis: output.satoshis, lockingScript })

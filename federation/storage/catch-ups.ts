@@ -70,3 +70,24 @@ export async function planBox(
   ])
   return { lastPosition: row!.last_position ?? undefined, domains: row!.domains ?? [] }
 }
+
+export interface UnprovableMessage {
+  readonly sender: Buffer
+  readonly name: Buffer
+  readonly message_id: string
+}
+
+const UNPROVABLE = statement(
+  'unprovable-parked',
+  'select * from unprovable_parked($1::bigint, $2::bigint, $3::bigint)'
+)
+
+/** Parked messages at positions after `after` until `until` that cannot be handed to any host. */
+export function unprovableParked(
+  database: Queryable,
+  box: BoxToPlan,
+  after: number,
+  until: number
+): Promise<UnprovableMessage[]> {
+  return database.query(UNPROVABLE, [box.id, after, until])
+}

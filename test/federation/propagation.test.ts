@@ -167,6 +167,24 @@ describe('messages between nodes (BRC-34)', () => {
     )
   })
 
+  it('tells the sender of a parked message that could never be proven, once his recipient has a host', async () => {
+    const [gail, henry] = [new TestUser('gail'), new TestUser('henry')]
+    const message = { recipient: henry.identityKey, messageBox: 'unproven', messageId: 'plain', body: 'in clear' }
+    const answer = await send(gail, one, message)
+    expect((answer.json.results as object[])[0]).to.include({ delivery: 'parked', forwardable: false })
+    await authorizeRouting(henry, two)
+    const [report] = await arrives(gail, one, 'delivery_reports', 1)
+    expect(report).to.include({ sender: one.identityKey, origin: 'local' })
+    expect(JSON.parse(report!.body)).to.include({
+      messageId: 'plain',
+      recipient: henry.identityKey,
+      messageBox: 'unproven',
+      state: 'refused',
+      code: 'ERR_ORIGIN_UNPROVABLE'
+    })
+    expect(await listMessages(henry, one, 'unproven')).to.have.length(1)
+  })
+
   it('gives a new host what the old one still holds', async () => {
     const dave = new TestUser('dave')
     await authorizeRouting(dave, two)
