@@ -40,6 +40,12 @@ interface JobData {
 }
 
 const QUEUE = 'federation'
+/**
+ * While a job runs, the same one does not start again; so one whose worker was killed stands in the way of its subject
+ * until it is found out: within this lock and two checks (they mark, then take), all ms. A job found out by mistake, of a
+ * worker that was busy for so long, only runs twice.
+ */
+const KILLED_WORKERS = { lockDuration: 4_000, stalledInterval: 2_000 }
 const KEEP_NOTHING = { removeOnComplete: { count: 0 }, removeOnFail: { count: 0 } }
 
 const onPostgres = withBackend(createPostgresBackend)
@@ -65,6 +71,7 @@ function postgresQueue({ databaseUrl, logger }: QueueOptions): BullQueue {
       new onPostgres.Worker<JobData, void, JobName>(QUEUE, process, {
         connection,
         concurrency,
+        ...KILLED_WORKERS,
         ...KEEP_NOTHING
       }),
     logger,
@@ -96,6 +103,7 @@ function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): Bu
         connection: connect(true),
         prefix,
         concurrency,
+        ...KILLED_WORKERS,
         ...KEEP_NOTHING
       }),
     logger,

@@ -1,12 +1,5 @@
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
-import { findSenderAuthorization } from '../storage/authorizations.js'
-import {
-  type ClaimedDelivery,
-  claimDeliveries,
-  deferDelivery,
-  liveHosts,
-  retargetDelivery
-} from '../storage/deliveries.js'
+import { claimDeliveries, type DueDelivery, deferDelivery, retargetDelivery } from '../storage/deliveries.js'
 import { clearFailures, recordFailure, setBackoff } from '../storage/destinations.js'
 import { type EnvelopeRow, findEnvelopes } from '../storage/envelopes.js'
 import type { DeliveryContext } from './engine.js'
@@ -32,8 +25,10 @@ export async function drain(context: DeliveryContext, domain: string): Promise<v
   for (;;) {
     const free = CALLS_AT_ONCE - calls.size
     const claimed = failing || free === 0 ? [] : await claim(context, domain, free)
+    const envelopes = await envelopesOf(context, claimed)
     for (const deliveries of byEnvelope(claimed)) {
-      const call: Promise<void> = handOn(context, domain, deliveries)
+      const envelope = envelopes.get(deliveries[0]!.envelope_id.toString('hex'))
+      const call: Promise<void> = handOn(context, domain, deliveries, envelope)
         .then(answered => {
           failing ||= !answered
         })
@@ -46,14 +41,22 @@ export async function drain(context: DeliveryContext, domain: string): Promise<v
   }
 }
 
-function claim(context: DeliveryContext, domain: string, limit: number): Promise<ClaimedDelivery[]> {
+function claim(context: DeliveryContext, domain: string, limit: number): Promise<DueDelivery[]> {
   const now = context.clock.now()
   return claimDeliveries(context.database, domain, now, now + CLAIM_MILLISECONDS, limit)
 }
 
+async function envelopesOf(context: DeliveryContext, claimed: readonly DueDelivery[]) {
+  if (claimed.length === 0) return new Map<string, EnvelopeRow>()
+  return findEnvelopes(
+    context.database,
+    claimed.map(delivery => delivery.envelope_id)
+  )
+}
+
 /** One call may carry several deliveries of one envelope to one host. */
-function byEnvelope(deliveries: readonly ClaimedDelivery[]): ClaimedDelivery[][] {
-  const groups = new Map<string, ClaimedDelivery[]>()
+function byEnvelope(deliveries: readonly DueDelivery[]): DueDelivery[][] {
+  const groups = new Map<string, DueDelivery[]>()
   for (const delivery of deliveries) {
     const key = delivery.envelope_id.toString('hex') + delivery.host_key.toString('hex')
     const group = groups.get(key)
@@ -67,18 +70,11 @@ function byEnvelope(deliveries: readonly ClaimedDelivery[]): ClaimedDelivery[][]
 async function handOn(
   context: DeliveryContext,
   domain: string,
-  claimed: readonly ClaimedDelivery[]
+  claimed: readonly DueDelivery[],
+  envelope: EnvelopeRow | undefined
 ): Promise<boolean> {
-  const deliveries = await stillDue(context, domain, claimed)
-  if (deliveries.length === 0) return true
-  const first = deliveries[0]!
-  const envelopes = await findEnvelopes(context.database, [first.envelope_id])
-  const envelope = envelopes.get(first.envelope_id.toString('hex'))
-  if (envelope === undefined) {
-    for (const delivery of deliveries)
-      await settleUndelivered(context, delivery, 'expired', 'ERR_MESSAGE_EXPIRED')
-    return true
-  }
+  const deliveries = await stillDue(context, domain, claimed, envelope)
+  if (deliveries.length === 0 || envelope === undefined) return true
   const attempt = await call(context, domain, envelope, deliveries)
   if (attempt.host === 'failing') {
     context.metrics.attempt('failing')
@@ -91,7 +87,7 @@ async function handOn(
       await settleUndelivered(context, delivery, 'refused', 'ERR_WRONG_IDENTITY')
     return true
   }
-  await clearFailures(context.database, domain)
+  if (deliveries.some(delivery => delivery.failing)) await clearFailures(context.database, domain)
   for (const delivery of deliveries) await record(context, delivery, attempt)
   return true
 }
@@ -100,19 +96,18 @@ async function handOn(
 async function stillDue(
   context: DeliveryContext,
   domain: string,
-  claimed: readonly ClaimedDelivery[]
-): Promise<ClaimedDelivery[]> {
-  const due: ClaimedDelivery[] = []
+  claimed: readonly DueDelivery[],
+  envelope: EnvelopeRow | undefined
+): Promise<DueDelivery[]> {
+  const due: DueDelivery[] = []
   for (const delivery of claimed) {
-    const hosts = await liveHosts(context.database, delivery.recipient)
-    const host = hosts.find(other => other.operator_key.equals(delivery.host_key))
-    if (delivery.expires_at <= context.clock.now()) {
+    if (envelope === undefined || delivery.expires_at <= context.clock.now()) {
       await settleUndelivered(context, delivery, 'expired', 'ERR_MESSAGE_EXPIRED')
-    } else if (host === undefined) {
+    } else if (delivery.live_domain === null) {
       await settleUndelivered(context, delivery, 'refused', 'ERR_HOST_WITHDRAWN')
-    } else if (host.domain !== domain) {
-      await retargetDelivery(context.database, delivery, host.domain)
-      context.queue.add('drain', host.domain)
+    } else if (delivery.live_domain !== domain) {
+      await retargetDelivery(context.database, delivery, delivery.live_domain)
+      context.queue.add('drain', delivery.live_domain)
     } else due.push(delivery)
   }
   return due
@@ -122,16 +117,12 @@ async function call(
   context: DeliveryContext,
   domain: string,
   envelope: EnvelopeRow,
-  deliveries: readonly ClaimedDelivery[]
+  deliveries: readonly DueDelivery[]
 ): Promise<Attempt> {
-  const { keys, database, peers } = context
-  const authorization =
-    envelope.key_linkage === null
-      ? await findSenderAuthorization(database, envelope.sender, envelope.received_at)
-      : undefined
+  const { keys, peers } = context
   const recipients = deliveries.map(({ recipient }) => identityKeyFromBytes(recipient))
   const firstSeen = Math.max(...deliveries.map(delivery => delivery.first_seen))
-  const body = propagationBody(keys, envelope, authorization, recipients, firstSeen)
+  const body = propagationBody(keys, envelope, recipients, firstSeen)
   const host = { domain, operatorKey: identityKeyFromBytes(deliveries[0]!.host_key) }
   try {
     return judgeAnswer(
@@ -144,7 +135,7 @@ async function call(
 
 async function record(
   context: DeliveryContext,
-  delivery: ClaimedDelivery,
+  delivery: DueDelivery,
   attempt: Extract<Attempt, { host: 'answered' }>
 ): Promise<void> {
   const outcome = attempt.outcomeOf(identityKeyFromBytes(delivery.recipient))
@@ -160,13 +151,16 @@ async function record(
 async function recordFailing(
   context: DeliveryContext,
   domain: string,
-  deliveries: readonly ClaimedDelivery[],
+  deliveries: readonly DueDelivery[],
   answer: string,
   retryAfter: number | undefined
 ): Promise<void> {
   const now = context.clock.now()
-  const { failures } = await recordFailure(context.database, domain, answer, now)
-  await setBackoff(context.database, domain, now + waitAfter(failures, retryAfter, context.random()))
+  const failures = await context.database.transaction(async tx => {
+    const { failures } = await recordFailure(tx, domain, answer, now)
+    await setBackoff(tx, domain, now + waitAfter(failures, retryAfter, context.random()))
+    return failures
+  })
   // Which of them goes next is up to the domain's wait, not theirs.
   for (const delivery of deliveries) await deferDelivery(context.database, delivery, answer, now)
   context.logger.info({ domain, answer, failures }, 'a host could not be reached')

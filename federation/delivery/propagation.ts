@@ -1,7 +1,6 @@
 import { type IdentityKey, identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import type { KeyDeriver } from '../../src/keys/key-deriver.js'
 import type { SignedMessageFormat } from '../../src/names.js'
-import type { SenderAuthorization } from '../origin/propagated-message.js'
 import { attest } from '../origin/sender-authorization.js'
 import type { EnvelopeRow } from '../storage/envelopes.js'
 
@@ -16,13 +15,11 @@ const INVOICE_PREFIX: Readonly<Record<SignedMessageFormat, string>> = {
  * The body of POST /propagateMessage: an envelope, what proves it, and which of its recipients are meant (BRC-34, protocol
  * section 4).
  *
- * @param authorization of this host by the sender, where there is one and this host authenticated him
  * @param firstSeen ms; counts for sealed bodies
  */
 export function propagationBody(
   keys: KeyDeriver,
   envelope: EnvelopeRow,
-  authorization: Pick<SenderAuthorization, 'given' | 'expires' | 'signature'> | undefined,
   recipients: readonly IdentityKey[],
   firstSeen: number
 ): object {
@@ -30,10 +27,10 @@ export function propagationBody(
   const linkage =
     envelope.key_linkage ?? keys.linkage(envelope.sender, INVOICE_PREFIX[envelope.format] + envelope.key_id)
   const own =
-    authorization === undefined
+    envelope.authorization === null
       ? undefined
       : {
-          senderAuthorization: { hostKey: keys.identityKey, ...authorization },
+          senderAuthorization: { hostKey: keys.identityKey, ...envelope.authorization },
           hostAttestation: attest(keys, envelope.id, sender, envelope.received_at)
         }
   return {

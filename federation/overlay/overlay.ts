@@ -45,6 +45,8 @@ export interface Overlay {
   start(): void
   /** No new round; what is under way gets 5 s. */
   stop(): Promise<void>
+  /** Resolves when everything made here was submitted to every peer, or has failed for now. */
+  settled(): Promise<void>
   /** One round of sync. */
   syncOnce(): Promise<RoundReport>
 }
@@ -105,6 +107,7 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     lookUpRecipient: recipient => lookUpRecipient({ database, client, host, logger, peers }, recipient),
     start: () => sync.start(),
     stop: () => sync.stop(),
+    settled: () => sender.settled(),
     syncOnce: () => sync.runOnce()
   }
 }

@@ -115,23 +115,3 @@ export async function saveSenderAuthorization(
   ])
   return row!.verdict
 }
-
-const FIND_SENDER = statement(
-  'find-sender-authorization',
-  `select given, expires, signature from sender_authorizations
-    where sender = $1::bytea and given - 600000 <= $2::bigint and expires >= $2::bigint
-    order by expires desc limit 1`
-)
-
-/** The authorization under which this host may vouch for a request that it received at this time, ms. */
-export async function findSenderAuthorization(
-  database: Queryable,
-  sender: Buffer,
-  receivedAt: number
-): Promise<Pick<SenderAuthorization, 'given' | 'expires' | 'signature'> | undefined> {
-  const [row] = await database.query<Pick<SenderAuthorization, 'given' | 'expires' | 'signature'>>(
-    FIND_SENDER,
-    [sender, receivedAt]
-  )
-  return row
-}

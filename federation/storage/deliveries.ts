@@ -3,7 +3,7 @@ import { IDS_FORGET_AFTER } from '../../src/storage/messages.js'
 
 export type DeliveryState = 'pending' | 'delivered' | 'refused' | 'expired'
 
-/** A claimed delivery together with the envelope that it hands on. */
+/** A delivery that this worker, and no other, works on. */
 export interface ClaimedDelivery {
   readonly id: number
   readonly claim: number
@@ -22,11 +22,22 @@ export interface ClaimedDelivery {
   readonly expires_at: number
 }
 
+/** What was claimed, and what is known of its host at that moment. */
+export interface DueDelivery extends ClaimedDelivery {
+  /** Where a live token says that the host is now; null if none names it any more. */
+  readonly live_domain: string | null
+  /** The domain failed last time: this is the one that probes it. */
+  readonly failing: boolean
+}
+
 const CLAIM = statement(
   'claim-deliveries',
   `select d.id, d.claim, d.domain, d.host_key, d.recipient, d.sender, d.message_box, d.message_id, d.name, d.envelope_id,
-    d.first_hand, d.first_seen, d.attempts, d.created_at, d.expires_at
-  from claim_deliveries($1::text, $2::bigint, $3::bigint, $4::integer) d order by d.id`
+    d.first_hand, d.first_seen, d.attempts, d.created_at, d.expires_at, h.domain as live_domain,
+    exists (select from destinations b where b.domain = d.domain) as failing
+  from claim_deliveries($1::text, $2::bigint, $3::bigint, $4::integer) d
+  left join phip_hosts h on h.recipient = d.recipient and h.operator_key = d.host_key and h.live
+  order by d.id`
 )
 
 /**
@@ -39,7 +50,7 @@ export function claimDeliveries(
   now: number,
   claimedUntil: number,
   limit: number
-): Promise<ClaimedDelivery[]> {
+): Promise<DueDelivery[]> {
   return database.query(CLAIM, [domain, now, claimedUntil, limit])
 }
 

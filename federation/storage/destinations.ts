@@ -4,11 +4,16 @@ const RECORD_FAILURE = statement(
   'record-destination-failure',
   `insert into destinations as d (domain, failures, failing_since, backoff_until, last_answer)
     values ($1::text, 1, $2::bigint, $2::bigint, $3::text)
-    on conflict (domain) do update set failures = d.failures + 1, last_answer = excluded.last_answer
+    on conflict (domain) do update
+    set failures = d.failures + (d.backoff_until <= $2::bigint)::integer, last_answer = excluded.last_answer
     returning failures, failing_since`
 )
 
-/** Counts a failure against a domain; answers how many there were in a row and since when. */
+/**
+ * Counts a failure against a domain; answers how many there were in a row and since when. Calls that were under way when
+ * the domain failed first fail with it and count as one: while it is left alone, none begins. In one transaction with
+ * `setBackoff`, so that they see its wait.
+ */
 export async function recordFailure(
   database: Queryable,
   domain: string,

@@ -19,12 +19,21 @@ export interface EnvelopeRow {
   readonly key_linkage: Buffer | null
   readonly proof: ReceivedProof | null
   readonly received_at: number
+  /** By which the sender lets this node vouch for this request; null where another host authenticated it. */
+  readonly authorization: Pick<SenderAuthorization, 'given' | 'expires' | 'signature'> | null
 }
 
 const FIND = statement(
   'find-envelopes',
-  `select id, sender, format, key_id, signed_bytes, signature, key_linkage, proof, received_at
-   from envelopes where id = any ($1::bytea[])`
+  `select e.id, e.sender, e.format, e.key_id, e.signed_bytes, e.signature, e.key_linkage, e.proof, e.received_at,
+    (
+      select jsonb_build_object('given', a.given, 'expires', a.expires, 'signature', a.signature)
+      from sender_authorizations a
+      where e.key_linkage is null and a.sender = e.sender
+        and a.given - 600000 <= e.received_at and a.expires >= e.received_at
+      order by a.expires desc limit 1
+    ) as authorization
+  from envelopes e where e.id = any ($1::bytea[])`
 )
 
 /** The envelopes with these ids, by id in hex. */

@@ -37,7 +37,8 @@ export const readyz: PublicEndpoint<HealthContext> = {
     const states = await Promise.all(dependencies.map(stateOf))
     const checks = Object.fromEntries(states)
     if (draining.active) throw notReady('The node is stopping.', checks)
-    if (states.some(([, state]) => state !== 'ok')) throw notReady('Something the node needs is away.', checks)
+    if (states.some(([, state]) => state !== 'ok'))
+      throw notReady('Something the node needs is away.', checks)
     return { body: { status: 'success', checks } }
   }
 }

@@ -30,6 +30,9 @@ export interface TestNode {
   readonly node: Node
 }
 
+/** What a client must know of a node. */
+export type NodeAddress = Pick<TestNode, 'url' | 'domain' | 'identityKey'>
+
 export interface TestNodeOptions {
   readonly port?: number
   /** Base URLs. */
@@ -105,7 +108,7 @@ export async function startMesh(
 /** The recipient makes this node one of his homes. */
 export async function authorizeRouting(
   user: TestUser,
-  node: TestNode,
+  node: NodeAddress,
   boxExpression?: string
 ): Promise<void> {
   const message = formatRoutingText({ hostKey: node.identityKey, domain: node.domain, boxExpression })
@@ -115,7 +118,7 @@ export async function authorizeRouting(
 }
 
 /** The sender lets this node vouch for him. */
-export async function authorizeSending(user: TestUser, node: TestNode): Promise<void> {
+export async function authorizeSending(user: TestUser, node: NodeAddress): Promise<void> {
   const given = Date.now()
   const expires = given + 30 * 24 * 60 * 60_000
   const signature = signPortably(user.keys, senderAuthorizationText(node.identityKey, given, expires))
@@ -133,7 +136,7 @@ export interface ListedMessage {
 
 export async function listMessages(
   user: TestUser,
-  node: TestNode,
+  node: NodeAddress,
   messageBox: string
 ): Promise<ListedMessage[]> {
   const answer = await user.post(node.url, '/listMessages', { messageBox })
