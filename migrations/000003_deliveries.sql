@@ -79,7 +79,7 @@ begin
   return null;
 end $$;
 create trigger phip_hosts_catch_up after insert or update on phip_hosts
-  for each row when (new.live) execute function request_catch_up();
+  for each row execute function request_catch_up();
 
 -- Recipients for whom mail is parked here: other overlay hosts are asked for his hosts, less and less often.
 create table recipient_lookups (
@@ -566,8 +566,9 @@ create function due_domains(p_now bigint, p_limit integer) returns setof text la
   limit p_limit
 $$;
 
--- Plans the messages of one box for hosts that came later than they did, or that are the first at all. Hosts that
--- already have a delivery of a message are passed over. Answers the last position looked at (null: the box is done)
+-- Plans the messages of one box for hosts that came later than they did; and where this node is no home of the recipient
+-- (it only kept them, or is one no longer) for all of his hosts. Hosts that already have a delivery of a message are
+-- passed over. Answers the last position looked at (null: the box is done)
 -- and the domains to nudge.
 create function plan_box(
   p_box_id bigint, p_after bigint, p_limit integer, p_now bigint, p_self bytea,
@@ -575,9 +576,13 @@ create function plan_box(
 ) returns table (last_position bigint, domains text[]) language plpgsql as $$
 declare
   v_box message_boxes%rowtype;
+  v_home boolean;
 begin
   select * into v_box from message_boxes where id = p_box_id;
   perform pg_advisory_xact_lock_shared(recipient_lock_key(v_box.recipient));
+  v_home := exists (
+    select from chosen_hosts(v_box.recipient, p_self, p_expressions, p_matches) where operator_key = p_self
+  );
   with page as (
     select m.*, e.withheld from messages m join envelopes e on e.id = m.envelope_id
     where m.box_id = p_box_id and m.position > p_after and m.expires_at > p_now
@@ -592,7 +597,7 @@ begin
     from page m
     cross join chosen_hosts(v_box.recipient, p_self, p_expressions, p_matches) h
     where h.operator_key <> p_self and not m.withheld
-      and (m.parked or h.first_seen >= m.created_at)
+      and (not v_home or m.parked or h.first_seen >= m.created_at)
       and (m.forwardable or (m.origin = 'local' and exists (
         select from sender_authorizations a
         where a.sender = m.sender and a.given - 600000 <= m.created_at and a.expires >= m.created_at
@@ -607,6 +612,11 @@ begin
   )
   select (select max(position) from page), (select array_agg(distinct planned.domain) from planned)
   into last_position, domains;
+  -- Where this node has become a home of the recipient, what it only kept for him is his now, and stays.
+  if v_home then
+    update messages m set parked = false
+      where m.box_id = p_box_id and m.position > p_after and m.position <= last_position and m.parked;
+  end if;
   return next;
 end $$;
 

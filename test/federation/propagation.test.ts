@@ -167,9 +167,33 @@ describe('messages between nodes (BRC-34)', () => {
     )
   })
 
+  it('keeps parked messages where their recipient makes this very node his home, beside other hosts', async () => {
+    const ida = new TestUser('ida')
+    const message = { recipient: ida.identityKey, messageBox: 'parked', body: sealed(9) }
+    await send(alice, one, message)
+    await authorizeRouting(ida, one)
+    const parked = () =>
+      one.databases.database.query<{ parked: boolean }>(
+        { name: 'is-parked', text: 'select parked from messages where recipient = $1' },
+        [Buffer.from(ida.identityKey, 'hex')]
+      )
+    await until(parked, ([row]) => row!.parked === false)
+    await authorizeRouting(ida, two)
+    await arrives(ida, two, 'parked', 1)
+    const state = () => alice.post(one.url, '/deliveryStatus', { messageIds: [messageIdOf] })
+    const [{ messageId: messageIdOf }] = (await listMessages(ida, one, 'parked')) as [ListedMessage]
+    await until(state, ({ json }) => (json.deliveries as { state: string }[])[0]?.state === 'delivered')
+    expect(await listMessages(ida, one, 'parked')).to.have.length(1)
+  })
+
   it('tells the sender of a parked message that could never be proven, once his recipient has a host', async () => {
     const [gail, henry] = [new TestUser('gail'), new TestUser('henry')]
-    const message = { recipient: henry.identityKey, messageBox: 'unproven', messageId: 'plain', body: 'in clear' }
+    const message = {
+      recipient: henry.identityKey,
+      messageBox: 'unproven',
+      messageId: 'plain',
+      body: 'in clear'
+    }
     const answer = await send(gail, one, message)
     expect((answer.json.results as object[])[0]).to.include({ delivery: 'parked', forwardable: false })
     await authorizeRouting(henry, two)
@@ -195,6 +219,32 @@ describe('messages between nodes (BRC-34)', () => {
     const [message] = await arrives(dave, one, 'moving', 1)
     expect(message).to.include({ body: 'old', origin: 'home-host' })
     expect(await listMessages(dave, two, 'moving')).to.have.length(1)
+  })
+
+  it('owes what it holds to the other hosts after its recipient has left it', async () => {
+    const june = new TestUser('june')
+    await authorizeRouting(june, one)
+    await authorizeRouting(june, two)
+    await known(one, june, 2)
+    await known(two, june, 2)
+    // A host that does not know of the other one yet hands it to this one alone.
+    const body = sealed(3)
+    await send(alice, one, { recipient: june.identityKey, messageBox: 'left', body })
+    await arrives(june, two, 'left', 1)
+    await one.databases.database.query(
+      { name: 'forget-deliveries', text: 'delete from deliveries where recipient = $1' },
+      [Buffer.from(june.identityKey, 'hex')]
+    )
+    await two.databases.database.query(
+      {
+        name: 'lose',
+        text: 'with n as (delete from message_names where recipient = $1) delete from messages where recipient = $1'
+      },
+      [Buffer.from(june.identityKey, 'hex')]
+    )
+    await june.post(one.url, '/revokeRouting', {})
+    const [message] = await arrives(june, two, 'left', 1)
+    expect(message).to.include({ body })
   })
 
   it('respects the box expression of an authorization', async () => {
