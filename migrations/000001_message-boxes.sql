@@ -37,12 +37,10 @@ create table envelopes (
   received_at bigint not null,
   -- the signed bytes hold an authorization header, which no other host may see
   withheld boolean not null,
-  -- messages and unfinished deliveries that still need this row
-  holds integer not null,
-  expires_at bigint not null
+  -- messages and unfinished deliveries that still need this row; the last one takes it along
+  holds integer not null
 );
 alter table envelopes alter column signed_bytes set storage external;
-create index envelopes_expires_at on envelopes (expires_at);
 
 create table messages (
   box_id bigint not null,
@@ -250,9 +248,6 @@ begin
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   delete from seen_requests where digest in
     (select digest from seen_requests where forget_at <= p_now order by forget_at limit p_limit);
-  get diagnostics v_count = row_count; v_total := v_total + v_count;
-  delete from envelopes where id in
-    (select id from envelopes where expires_at <= p_now order by expires_at limit p_limit);
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   return v_total;
 end $$;

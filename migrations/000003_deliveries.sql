@@ -99,13 +99,6 @@ returns table (operator_key bytea, domain text, first_seen bigint) language sql 
   limit 4
 $$;
 
--- Box expressions of this recipient's hosts about which the caller has not said yet whether they match.
-create function unmatched_expressions(p_recipient bytea, p_expressions text[]) returns text[]
-language sql stable as $$
-  select array_agg(distinct box_expression) from live_hosts(p_recipient)
-  where box_expression is not null and not box_expression = any (p_expressions)
-$$;
-
 -- Held shared by whoever routes mail of a recipient, and alone by whoever changes his hosts: mail is either planned for
 -- the new host at once, or found by the catch-up.
 create function recipient_lock_key(p_recipient bytea) returns bigint language sql immutable as $$
@@ -149,17 +142,15 @@ end $$;
 -- Keeps an envelope for p_holds messages and deliveries.
 create function hold_envelope(
   p_id bytea, p_sender bytea, p_format text, p_key_id text, p_signed bytea, p_signature bytea, p_withheld boolean,
-  p_key_linkage bytea, p_proof jsonb, p_received_at bigint, p_expires_at bigint, p_holds integer
+  p_key_linkage bytea, p_proof jsonb, p_received_at bigint, p_holds integer
 ) returns void language sql as $$
   insert into envelopes as e (
-    id, sender, format, key_id, signed_bytes, signature, withheld, key_linkage, proof, received_at, holds, expires_at
+    id, sender, format, key_id, signed_bytes, signature, withheld, key_linkage, proof, received_at, holds
   ) values (
-    p_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, p_key_linkage, p_proof, p_received_at,
-    p_holds, p_expires_at
+    p_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, p_key_linkage, p_proof, p_received_at, p_holds
   )
   on conflict (id) do update set
     holds = e.holds + excluded.holds,
-    expires_at = greatest(e.expires_at, excluded.expires_at),
     -- a better proof of the same request replaces none
     proof = coalesce(e.proof, excluded.proof)
 $$;
@@ -207,6 +198,7 @@ declare
   v_count integer := cardinality(p_recipients);
   v_authorized boolean;
   v_home boolean;
+  v_selective boolean;
   v_hosts integer;
   v_known client_message_ids%rowtype;
   v_box message_boxes%rowtype;
@@ -222,12 +214,22 @@ declare
 begin
   for i in 1 .. v_count loop
     perform pg_advisory_xact_lock_shared(recipient_lock_key(p_recipients[i]));
-    expressions := unmatched_expressions(p_recipients[i], p_expressions);
+    -- Most recipients have no host, or hosts for every box: then one look is enough.
+    select count(*), bool_or(h.operator_key = p_self), array_agg(distinct h.box_expression) filter (
+      where h.box_expression is not null and not h.box_expression = any (p_expressions)
+    ), bool_or(h.box_expression is not null)
+    into v_hosts, v_home, expressions, v_selective
+    from live_hosts(p_recipients[i]) h;
     if expressions is not null then
       recipient_index := i; outcome := 'match';
       return next;
       return;
     end if;
+    if v_selective then
+      select count(*), bool_or(operator_key = p_self) into v_hosts, v_home
+        from chosen_hosts(p_recipients[i], p_self, p_expressions, p_matches);
+    end if;
+    v_deliveries[i] := case when v_home then 'local' when v_hosts = 0 then 'parked' else 'forwarding' end;
   end loop;
 
   outcome := admit_request(p_digest, p_issued_at, p_forget_at);
@@ -248,9 +250,6 @@ begin
     v_shown[i] := p_integers[i]::text;
     v_remember[i] := false;
     v_forwardable[i] := not p_withheld and (v_authorized or p_ciphertext_key is not null or p_proofs[i] is not null);
-    select count(*), coalesce(bool_or(operator_key = p_self), false) into v_hosts, v_home
-      from chosen_hosts(p_recipients[i], p_self, p_expressions, p_matches);
-    v_deliveries[i] := case when v_home then 'local' when v_hosts = 0 then 'parked' else 'forwarding' end;
 
     if p_id_keys[i] is not null then
       select * into v_known from client_message_ids where id_key = p_id_keys[i] and forget_at > p_now;
@@ -355,8 +354,7 @@ begin
 
   if v_holds > 0 then
     perform hold_envelope(
-      p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, null, null, p_now,
-      (select max(e) from unnest(p_expires_at) e), v_holds
+      p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, null, null, p_now, v_holds
     );
     if p_ciphertext_key is not null then
       insert into sent_ciphertexts (ciphertext_key, forget_at)
@@ -464,7 +462,7 @@ begin
   if v_holds > 0 then
     perform hold_envelope(
       p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, false, p_key_linkage, p_envelope_proof,
-      p_received_at, (select max(e) from unnest(p_expires_at) e), v_holds
+      p_received_at, v_holds
     );
   end if;
 end $$;
