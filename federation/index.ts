@@ -92,11 +92,12 @@ export async function createFederation(context: Context, options: FederationOpti
       overlay.start()
       return {
         async stop() {
-          await Promise.all([sweep.stop(), overlay.stop()])
+          await sweep.stop()
         }
       }
     },
     async close() {
+      await overlay.stop()
       await queue.close()
       door.close()
     }

@@ -40,12 +40,18 @@ interface JobData {
 }
 
 const QUEUE = 'federation'
-/**
- * While a job runs, the same one does not start again; so one whose worker was killed stands in the way of its subject
- * until it is found out: within this lock and two checks (they mark, then take), all ms. A job found out by mistake, of a
- * worker that was busy for so long, only runs twice.
- */
-const KILLED_WORKERS = { lockDuration: 4_000, stalledInterval: 2_000 }
+/** All ms. */
+const WORKER_TIMES = {
+  /**
+   * While a job runs, the same one does not start again; so one whose worker was killed stands in the way of its subject
+   * until it is found out: after this lock and two checks (they mark, then take). One found out by mistake, of a worker
+   * that was busy for so long, only runs twice.
+   */
+  lockDuration: 4_000,
+  stalledInterval: 2_000,
+  /** After the store could not be reached. A worker that waits does nothing else, and does not stop either. */
+  runRetryDelay: 500
+}
 const KEEP_NOTHING = { removeOnComplete: { count: 0 }, removeOnFail: { count: 0 } }
 
 const onPostgres = withBackend(createPostgresBackend)
@@ -71,7 +77,7 @@ function postgresQueue({ databaseUrl, logger }: QueueOptions): BullQueue {
       new onPostgres.Worker<JobData, void, JobName>(QUEUE, process, {
         connection,
         concurrency,
-        ...KILLED_WORKERS,
+        ...WORKER_TIMES,
         ...KEEP_NOTHING
       }),
     logger,
@@ -103,7 +109,7 @@ function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): Bu
         connection: connect(true),
         prefix,
         concurrency,
-        ...KILLED_WORKERS,
+        ...WORKER_TIMES,
         ...KEEP_NOTHING
       }),
     logger,

@@ -107,6 +107,8 @@ create index phip_tokens_text on phip_tokens (recipient, authorization_text_dige
 create index phip_tokens_live on phip_tokens (recipient, operator_key, admitted_at desc)
   where spent_at is null and set_aside_at is null and not withdrawn;
 
+create index phip_tokens_withdrawn on phip_tokens (operator_key) where spent_at is null and withdrawn;
+
 create table phip_withdrawals (
   txid bytea not null,
   output_index integer not null,

@@ -1,14 +1,27 @@
 -- Federation (BRC-34): who may send and receive through this host, what must still reach which host, and the one
 -- door by which messages enter.
 
--- What a recipient signed so that this host may advertise for him (BRC-34). Holding it makes this host one of his homes.
+-- What a recipient signed so that this host may advertise for him (BRC-34). Holding one that is in force makes this host
+-- one of his homes; one that he took back stays for as long as it counts against the next one.
 create table routing_authorizations (
   recipient bytea primary key,
   text text not null,
   signature bytea not null,
   box_expression text,
-  authorized_at bigint not null
+  authorized_at bigint not null,
+  revoked_at bigint
 );
+create index routing_authorizations_revoked_at on routing_authorizations (revoked_at) where revoked_at is not null;
+
+-- A withdrawal that names this host is obeyed wherever it was published.
+create function obey_withdrawal() returns trigger language plpgsql as $$
+begin
+  update routing_authorizations set revoked_at = new.admitted_at
+    where recipient = new.recipient and text = new.text and revoked_at is null;
+  return null;
+end $$;
+create trigger phip_withdrawals_obeyed after insert on phip_withdrawals
+  for each row execute function obey_withdrawal();
 
 -- What a sender signed so that this host may vouch for his requests (protocol section 4, home-host).
 create table sender_authorizations (
@@ -398,7 +411,7 @@ declare
   v_holds integer := 0;
 begin
   select array_agg(distinct a.box_expression) into expressions from routing_authorizations a
-    where a.recipient = any (p_recipients) and a.box_expression is not null
+    where a.recipient = any (p_recipients) and a.box_expression is not null and a.revoked_at is null
       and not a.box_expression = any (p_expressions);
   if expressions is not null then
     recipient_index := 0; outcome := 'match';
@@ -415,7 +428,8 @@ begin
   for i in 1 .. cardinality(p_recipients) loop
     recipient_index := i;
     outcome := 'accepted';
-    select a.box_expression into v_expression from routing_authorizations a where a.recipient = p_recipients[i];
+    select a.box_expression into v_expression from routing_authorizations a
+      where a.recipient = p_recipients[i] and a.revoked_at is null;
     if not found or not coalesce(p_matches[array_position(p_expressions, v_expression)], v_expression is null) then
       outcome := 'not-home';
     elsif p_origins[i] = 'home-host' and authorization_void(p_sender, p_attesting_host, p_given) then
@@ -695,6 +709,10 @@ begin
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   delete from sender_authorizations where (sender, given) in (
     select sender, given from sender_authorizations where expires <= p_now order by expires limit p_limit
+  );
+  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  delete from routing_authorizations where recipient in (
+    select recipient from routing_authorizations where revoked_at <= p_now - 86400000 order by revoked_at limit p_limit
   );
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   delete from destinations where domain in (

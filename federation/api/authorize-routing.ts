@@ -16,7 +16,7 @@ import {
 /** A recipient changes his authorization at most once in this time, ms; each change costs the host a transaction. */
 const CHANGE_INTERVAL = 60 * 60 * 1000
 /** The `local` network is for trying things out. */
-const LOCAL_CHANGE_INTERVAL = 1_000
+const LOCAL_CHANGE_INTERVAL = 100
 
 /**
  * POST /authorizeRouting (BRC-34): the caller permits this host to advertise that it takes messages for him.
@@ -35,12 +35,13 @@ export const authorizeRouting: AuthenticatedEndpoint<FederationContext> = {
   async handler(request, context) {
     const { caller } = request
     const authorization = parseAuthorization(context, caller.identityKey, request.json())
+    await context.overlay.requireStanding(caller.identityKey, authorization.text)
     const now = context.clock.now()
     await context.database.transaction(async tx => {
       const verdict = await admitRequest(tx, caller.replay)
       if (verdict !== 'fresh') throw new StaleSession(verdict)
       const former = await findRoutingAuthorization(tx, caller.identityKeyBytes)
-      if (former?.text === authorization.text) return
+      if (former?.inForce === true && former.text === authorization.text) return
       const interval = context.config.network === 'local' ? LOCAL_CHANGE_INTERVAL : CHANGE_INTERVAL
       const wait = former === undefined ? 0 : former.authorizedAt + interval - now
       if (wait > 0) throw tooOften(wait)

@@ -10,7 +10,7 @@ import { verifyWithdrawalSignature, type Withdrawal } from '../phip/withdrawal.j
 import {
   admitRequest,
   findRoutingAuthorization,
-  removeRoutingAuthorization
+  revokeRoutingAuthorization
 } from '../storage/authorizations.js'
 
 /**
@@ -36,10 +36,10 @@ export const revokeRouting: AuthenticatedEndpoint<FederationContext> = {
       const verdict = await admitRequest(tx, caller.replay)
       if (verdict !== 'fresh') throw new StaleSession(verdict)
       const held = await findRoutingAuthorization(tx, caller.identityKeyBytes)
-      if (held === undefined || !isOurs) return false
+      if (held?.inForce !== true || !isOurs) return false
       // An older text withdrawn says nothing about the one that is in force.
       if (withdrawal !== undefined && withdrawal.text !== held.text) return false
-      await removeRoutingAuthorization(tx, caller.identityKeyBytes)
+      await revokeRoutingAuthorization(tx, caller.identityKeyBytes, context.clock.now())
       return true
     })
     // Obeyed first: whether the withdrawal can be published does not matter here.

@@ -29,6 +29,11 @@ export async function drain(context: DeliveryContext, domain: string): Promise<v
     for (const deliveries of byEnvelope(claimed)) {
       const envelope = envelopes.get(deliveries[0]!.envelope_id.toString('hex'))
       const call: Promise<void> = handOn(context, domain, deliveries, envelope)
+        .catch(error => {
+          // Of our own: what was claimed is tried again when its claim ends.
+          context.logger.error({ err: error, domain }, 'an attempt broke off')
+          return false
+        })
         .then(answered => {
           failing ||= !answered
         })

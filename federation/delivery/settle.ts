@@ -5,6 +5,7 @@ import {
   type ClaimedDelivery,
   finishDelivery,
   liveHosts,
+  lockMessage,
   planNextHost,
   siblingDeliveries,
   triedHosts
@@ -34,6 +35,7 @@ export async function settleUndelivered(
   answer: string
 ): Promise<void> {
   const nudged = await context.database.transaction(async tx => {
+    await lockMessage(tx, delivery.recipient, delivery.name)
     const next = state === 'refused' ? await nextHost(context, tx, delivery) : undefined
     if (next !== undefined) await planNextHost(tx, delivery.id, next, context.clock.now())
     else await settleLast(context, tx, delivery, state, answer)

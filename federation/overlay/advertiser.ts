@@ -10,7 +10,7 @@ import { createTokenScript, signTokenSpend } from '../phip/token.js'
 import { createWithdrawalScript, type Withdrawal } from '../phip/withdrawal.js'
 import { insertOverlayTransaction } from '../storage/overlay-outputs.js'
 import { enqueueSubmissions } from '../storage/overlay-submissions.js'
-import { findSpendableTokens, type SpendableToken } from '../storage/tokens.js'
+import { findSpendableTokens, findWithdrawnRecipients, type SpendableToken } from '../storage/tokens.js'
 import { findTextState } from '../storage/withdrawals.js'
 import { parseBeef } from './beef.js'
 import type { FundedTransaction, Funding, SpentOutput } from './funding.js'
@@ -44,8 +44,13 @@ export interface VerifiedAuthorization {
 const TOKEN_SATOSHIS = 1
 /** Tokens of one recipient that one transaction spends. */
 const MAX_SPENT = 16
-/** Transactions that a new token drags along at most; beyond, the old token is spent on its own. */
-const MAX_ANCESTORS = 16
+/**
+ * Transactions that a new token drags along at most; beyond, the old token is spent on its own. Whoever sees the token
+ * for the first time verifies each of them with all before it.
+ */
+const MAX_ANCESTORS = 8
+/** Recipients whose withdrawn tokens are spent in one go. */
+const MAX_WITHDRAWN = 100
 /** How often a plan is made anew because somebody else was faster. */
 const MAX_PLANS = 4
 
@@ -58,6 +63,14 @@ export class Advertiser {
 
   constructor(options: AdvertiserOptions) {
     this.#options = options
+  }
+
+  /**
+   * @param text of an authorization of the recipient
+   * @throws ApiError 409 ERR_AUTHORIZATION_WITHDRAWN if he has withdrawn it
+   */
+  requireStanding(recipient: IdentityKey, text: string): Promise<void> {
+    return requireStanding(this.#options.database, identityKeyBytes(recipient), textDigest(text))
   }
 
   /**
@@ -97,14 +110,21 @@ export class Advertiser {
    * @returns ids of the spending transactions; none if there was no token
    * @throws ApiError 503 ERR_NO_FUNDING
    */
-  async revoke(recipient: IdentityKey): Promise<string[]> {
-    const txids: string[] = []
-    let txid = await this.#spendSome(identityKeyBytes(recipient))
-    while (txid !== undefined) {
-      txids.push(txid)
-      txid = await this.#spendSome(identityKeyBytes(recipient))
+  revoke(recipient: IdentityKey): Promise<string[]> {
+    return this.#spendAll(identityKeyBytes(recipient), () => true)
+  }
+
+  /**
+   * Spends those of this host's tokens whose text their recipient has withdrawn, wherever he did (protocol section 5: the
+   * host named honours it).
+   *
+   * @throws ApiError 503 ERR_NO_FUNDING
+   */
+  async spendWithdrawn(): Promise<void> {
+    const { database, keys } = this.#options
+    for (const recipient of await findWithdrawnRecipients(database, keys.publicKey, MAX_WITHDRAWN)) {
+      await this.#spendAll(recipient, ({ withdrawn }) => withdrawn)
     }
-    return txids
   }
 
   /**
@@ -138,11 +158,22 @@ export class Advertiser {
     }
   }
 
-  #spendSome(recipient: Buffer): Promise<string | undefined> {
+  async #spendAll(recipient: Buffer, which: (token: SpendableToken) => boolean): Promise<string[]> {
+    const txids: string[] = []
+    let txid = await this.#spendSome(recipient, which)
+    while (txid !== undefined) {
+      txids.push(txid)
+      txid = await this.#spendSome(recipient, which)
+    }
+    return txids
+  }
+
+  #spendSome(recipient: Buffer, which: (token: SpendableToken) => boolean): Promise<string | undefined> {
     return replanned(async () => {
       const tokens = await this.#ownTokens(this.#options.database, recipient)
-      if (tokens.length === 0) return undefined
-      const made = await this.#options.funding.fund([], this.#spends(tokens))
+      const chosen = tokens.filter(which)
+      if (chosen.length === 0) return undefined
+      const made = await this.#options.funding.fund([], this.#spends(chosen))
       await this.#publish(made, db => this.#requireUnchanged(db, recipient, tokens))
       return made.txid
     })

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { ByteReader, MalformedError, varInt } from './byte-reader.js'
-import { type ParsedTransaction, readTransaction, shownTxid, storedTxid } from './transaction.js'
+import { type ParsedTransaction, readTransaction, shownTxid } from './transaction.js'
 
 /** A transaction with the ancestry needed to check it (BRC-62, BRC-95, BRC-96). */
 export interface Beef {
@@ -35,9 +35,10 @@ const MAX_TRANSACTIONS = 128
 const MAX_INPUTS = 4_096
 const MAX_BUMPS = 64
 const MAX_TREE_HEIGHT = 64
-/** In all BUMPs together: each leaf of the lowest level costs a walk up the tree. */
-const MAX_LOWEST_LEAVES = 128
-const MAX_LEAVES = 4_096
+/** Leaves of the lowest level: from each of them @bsv/sdk walks up the tree, past all others of the BUMP. */
+const MAX_LOWEST_LEAVES = 32
+/** Of all BUMPs together: of the lowest level, and of every level. */
+const MAX_LEAVES = { lowest: 128, all: 4_096 }
 
 /**
  * Parses a BEEF of either version, atomic or not, and checks its shape: no id without its transaction, nothing
@@ -124,22 +125,14 @@ export function writeBeef(transactions: readonly Pick<BeefTransaction, 'bytes' |
 /** @throws MalformedError also for bytes behind the end */
 export function parseBump(bytes: Uint8Array): Bump {
   const reader = new ByteReader(bytes)
-  const bump = readBump(reader, { lowest: MAX_LOWEST_LEAVES, all: MAX_LEAVES })
+  const bump = readBump(reader, { ...MAX_LEAVES })
   if (reader.remaining > 0) throw new MalformedError('a BUMP is followed by other data')
   return bump
 }
 
-/** The BUMP of a block with a single transaction. */
-export function writeSingleBump(txid: string, blockHeight: number): Bump {
-  const height = varInt(blockHeight)
-  // One level with one leaf: at offset 0, flagged as a transaction of interest.
-  const bytes = Buffer.concat([height, Buffer.of(1, 1, 0, 2), storedTxid(txid)])
-  return { bytes, blockHeight, txids: [txid] }
-}
-
 function readBumps(reader: ByteReader): Bump[] {
   const bumps: Bump[] = []
-  const left = { lowest: MAX_LOWEST_LEAVES, all: MAX_LEAVES }
+  const left = { ...MAX_LEAVES }
   for (let count = reader.count(MAX_BUMPS, 'BUMPs'); count > 0; count--) bumps.push(readBump(reader, left))
   return bumps
 }
@@ -153,10 +146,10 @@ function readBump(reader: ByteReader, left: { lowest: number; all: number }): Bu
     throw new MalformedError('a BUMP has an impossible height')
   const txids: string[] = []
   for (let level = 0; level < treeHeight; level++) {
-    const leaves = reader.count(left.all, 'leaves in all BUMPs')
-    left.all -= leaves
+    const most = level === 0 ? Math.min(MAX_LOWEST_LEAVES, left.lowest) : left.all
+    const leaves = reader.count(most, 'leaves in BUMPs')
     if (level === 0) left.lowest -= leaves
-    if (left.lowest < 0) throw new MalformedError('too many leaves in all BUMPs')
+    left.all -= leaves
     for (let leaf = 0; leaf < leaves; leaf++) {
       reader.varInt() // offset
       const isDuplicate = (reader.uint8() & 1) === 1

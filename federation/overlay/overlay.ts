@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Context } from '../../src/context.js'
 import type { IdentityKey } from '../../src/keys/identity-key.js'
 import type { OutboundDoor } from '../channel/guarded-fetch.js'
@@ -7,6 +8,7 @@ import type { Withdrawal } from '../phip/withdrawal.js'
 import { createAdvertisements } from './advertisements.js'
 import { Advertiser, type VerifiedAuthorization } from './advertiser.js'
 import { type ChainTracker, isMadeUp } from './chain.js'
+import { Coalesced } from './coalesced.js'
 import { createFunding, type Funding } from './funding.js'
 import { GaspPuller } from './gasp-puller.js'
 import { OperatorCheck } from './operator-check.js'
@@ -27,12 +29,16 @@ export interface OverlayOptions {
   readonly funding?: Funding
   /** Needed on `test` and `main`. */
   readonly chainTracker?: ChainTracker
+  /** Between two rounds of sync, ms; 30 s if absent. */
+  readonly syncInterval?: number
 }
 
 /** The overlay half of a node. */
 export interface Overlay {
   /** What other hosts and stock tools ask for. */
   readonly host: OverlayHost
+  /** As `Advertiser.requireStanding`. */
+  requireStanding(recipient: IdentityKey, text: string): Promise<void>
   /** As `Advertiser.advertise`. */
   advertise(authorization: VerifiedAuthorization): Promise<{ txid: string; created: boolean }>
   /** As `Advertiser.revoke`. */
@@ -41,9 +47,9 @@ export interface Overlay {
   publishWithdrawal(withdrawal: Withdrawal): Promise<string | undefined>
   /** Asks the peers about a recipient; see remote-lookup.ts. */
   lookUpRecipient(recipient: IdentityKey): Promise<RemoteLookupReport>
-  /** Begins to sync with the peers: now, and every 30 s. */
+  /** Begins to sync with the peers: now, and again and again. */
   start(): void
-  /** No new round; what is under way gets 5 s. */
+  /** No new round; what is under way gets a few seconds. */
   stop(): Promise<void>
   /** Resolves when everything made here was submitted to every peer, or has failed for now. */
   settled(): Promise<void>
@@ -51,12 +57,18 @@ export interface Overlay {
   syncOnce(): Promise<RoundReport>
 }
 
+const SYNC_INTERVAL = 30_000
+/** What is under way in the background when the node stops gets this long, ms. */
+const STOP_MILLISECONDS = 3_000
+
 /** Builds the overlay half from what the node has; starts nothing. */
 export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
   const { context, door, peerClient, onHostsChanged } = options
   const { config, logger, clock, curve, keys, database } = context
-  const { network, publicDomain, peers } = config
+  const { network, publicDomain } = config
   const baseUrl = domainToBaseUrl(publicDomain, network)
+  const peers = config.peers.filter(peer => peer !== baseUrl)
+  const spending = new Coalesced(() => advertiser.spendWithdrawn())
   const host = new OverlayHost({
     database,
     curve,
@@ -66,6 +78,9 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     scripts: new PhipScripts(curve, network),
     chainTracker: options.chainTracker,
     onHostsChanged,
+    onWithdrawn(text) {
+      if (text.startsWith(`${keys.identityKey} `)) inBackground('spending what was withdrawn', spending.run())
+    },
     advertisements: isMadeUp(network) ? await createAdvertisements(keys, baseUrl) : []
   })
   const client = new OverlayClient(door)
@@ -79,9 +94,7 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     host,
     funding: options.funding ?? createFunding(network),
     peers,
-    onSubmissions() {
-      sender.flush().catch((error: unknown) => logger.error({ err: error }, 'submitting to peers failed'))
-    }
+    onSubmissions: () => inBackground('submitting to peers', sender.flush())
   })
   const sync = new Sync({
     database,
@@ -97,17 +110,30 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
       identityKey: keys.identityKey,
       onHostsChanged
     }),
-    peers
+    spendWithdrawn: () => spending.run(),
+    peers,
+    interval: options.syncInterval ?? SYNC_INTERVAL
   })
+  function inBackground(what: string, work: Promise<void>): void {
+    work.catch((error: unknown) => logger.error({ err: error }, `overlay: ${what} failed`))
+  }
+  async function settled(): Promise<void> {
+    await spending.settled()
+    await sender.settled()
+  }
   return {
     host,
+    requireStanding: (recipient, text) => advertiser.requireStanding(recipient, text),
     advertise: authorization => advertiser.advertise(authorization),
     revoke: recipient => advertiser.revoke(recipient),
     publishWithdrawal: withdrawal => advertiser.publishWithdrawal(withdrawal),
     lookUpRecipient: recipient => lookUpRecipient({ database, client, host, logger, peers }, recipient),
     start: () => sync.start(),
-    stop: () => sync.stop(),
-    settled: () => sender.settled(),
+    async stop() {
+      await sync.stop()
+      await Promise.race([settled(), delay(STOP_MILLISECONDS, undefined, { ref: false })])
+    },
+    settled,
     syncOnce: () => sync.runOnce()
   }
 }

@@ -27,7 +27,7 @@ export function parsePhipQuery(curve: Curve, query: unknown): PhipQuery {
 }
 
 /** `<txid>.<output index>`, as overlay hosts write it; undefined for anything else. */
-export function parseOutpoint(text: unknown): Outpoint | undefined {
+function parseOutpoint(text: unknown): Outpoint | undefined {
   const parts = typeof text === 'string' ? OUTPOINT.exec(text) : null
   return parts === null ? undefined : { txid: parts[1]!, outputIndex: Number(parts[2]) }
 }

@@ -7,15 +7,20 @@ import { TokenVerifier } from '../phip/verify-token.js'
 import { verifyWithdrawalScript } from '../phip/withdrawal.js'
 import type { IndexedToken } from '../storage/tokens.js'
 import type { IndexedWithdrawal } from '../storage/withdrawals.js'
-import type { ParsedTransaction } from './transaction.js'
+import type { ParsedTransaction, TransactionOutput } from './transaction.js'
 
 /** What belongs into `tm_phip`, verified. */
 export type PhipOutput =
   | ({ readonly kind: 'token' } & IndexedToken)
   | ({ readonly kind: 'withdrawal' } & IndexedWithdrawal)
 
-/** Outputs of one transaction that are looked at: each costs up to four curve operations. */
+/** Outputs of one transaction, and tokens of one BEEF, that are looked at: each costs up to eight curve operations. */
 export const MAX_JUDGED_OUTPUTS = 100
+
+/** First bytes of the first field, of tokens and withdrawals alike … */
+const IDENTIFIER = Buffer.from('PHIP')
+/** … which stands behind push and lock, or behind its push alone. */
+const IDENTIFIER_OFFSETS = [36, 1]
 
 /** Recognizes tokens and withdrawals of one network. Pure, but for what the verifier remembers. */
 export class PhipScripts {
@@ -69,6 +74,15 @@ export class PhipScripts {
       return output === undefined ? [] : [output]
     })
   }
+}
+
+/** How many outputs look like tokens or withdrawals at first sight. */
+export function countCandidates({ outputs }: ParsedTransaction): number {
+  const looksLikeIt = ({ lockingScript }: TransactionOutput): boolean =>
+    IDENTIFIER_OFFSETS.some(offset =>
+      IDENTIFIER.equals(lockingScript.subarray(offset, offset + IDENTIFIER.length))
+    )
+  return outputs.filter(looksLikeIt).length
 }
 
 /** What the index knows an authorization's text by. */

@@ -7,6 +7,7 @@ import {
   submissionAcknowledged,
   submissionFailed
 } from '../storage/overlay-submissions.js'
+import { Coalesced } from './coalesced.js'
 import type { OverlayClient } from './overlay-client.js'
 
 export interface SubmissionSenderOptions {
@@ -31,33 +32,24 @@ const LONGEST_ERROR = 200
  */
 export class SubmissionSender {
   readonly #options: SubmissionSenderOptions
-  #running: Promise<void> | undefined
-  #isAskedAgain = false
+  readonly #sending: Coalesced
 
   constructor(options: SubmissionSenderOptions) {
     this.#options = options
+    // Each peer on its own, so that a slow one holds up nobody.
+    this.#sending = new Coalesced(async () => {
+      await Promise.all(options.peers.map(peer => this.#sendTo(peer)))
+    })
   }
 
-  /** Sends what is due; resolves when nothing is. A call while another one runs makes that one look again. */
+  /** Sends what is due; resolves when nothing is. */
   flush(): Promise<void> {
-    this.#isAskedAgain = true
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
+    return this.#sending.run()
   }
 
   /** Resolves when nothing is being sent. */
-  async settled(): Promise<void> {
-    await this.#running
-  }
-
-  async #run(): Promise<void> {
-    while (this.#isAskedAgain) {
-      this.#isAskedAgain = false
-      // Each peer on its own, so that a slow one holds up nobody.
-      await Promise.all(this.#options.peers.map(peer => this.#sendTo(peer)))
-    }
+  settled(): Promise<void> {
+    return this.#sending.settled()
   }
 
   async #sendTo(peer: string): Promise<void> {

@@ -3,8 +3,8 @@ import { badRequest } from '../../src/errors.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
 import { type Beef, type BeefTransaction, parseBeef } from './beef.js'
 import { MalformedError } from './byte-reader.js'
-import { isMadeUp, readAsLibrary, requireMadeUpProofs } from './chain.js'
-import { MAX_JUDGED_OUTPUTS, type PhipOutput, type PhipScripts } from './phip-scripts.js'
+import { isMadeUp, requireMadeUpProofs } from './chain.js'
+import { countCandidates, MAX_JUDGED_OUTPUTS, type PhipOutput, type PhipScripts } from './phip-scripts.js'
 import { boundVerification } from './verification-cost.js'
 
 const LONGEST_REASON = 300
@@ -12,8 +12,6 @@ const LONGEST_REASON = 300
 /** A BEEF that can be verified at a bounded cost, and what in it concerns `tm_phip`. */
 export interface Submission {
   readonly beef: Beef
-  /** Parsed by the library. */
-  readonly library: ReturnType<typeof readAsLibrary>
   /** Of each transaction, by id. */
   readonly phipOutputs: ReadonlyMap<string, readonly PhipOutput[]>
 }
@@ -30,9 +28,9 @@ export function parseSubmission(bytes: Uint8Array, scripts: PhipScripts, network
       throw new MalformedError(`the transaction has more than ${MAX_JUDGED_OUTPUTS} outputs`)
     }
     if (isMadeUp(network)) requireMadeUpProofs(beef)
-    boundVerification(beef)
-    const library = readAsLibrary(beef, bytes)
-    return { beef, library, phipOutputs: recognize(beef, scripts) }
+    const phipOutputs = recognize(beef, scripts)
+    boundVerification(beef, transaction => concerns(transaction, phipOutputs))
+    return { beef, phipOutputs }
   } catch (error) {
     if (error instanceof MalformedError) throw invalidBeef(error.message)
     throw error
@@ -54,12 +52,24 @@ export function badTransaction(cause: unknown): Error {
   return badRequest('ERR_INVALID_TRANSACTION', `The transaction does not verify: ${reason}`)
 }
 
+/** Whether a transaction has tokens or withdrawals, or spends one; an unproven one comes with what it spends. */
+function concerns(
+  { txid, inputs }: BeefTransaction,
+  phipOutputs: ReadonlyMap<string, readonly PhipOutput[]>
+): boolean {
+  return phipOutputs.has(txid) || inputs.some(({ sourceTxid }) => phipOutputs.has(sourceTxid))
+}
+
 /**
  * Ancestors count too: a spend brings the token that it spends, so that whichever of the two arrives first, the token
  * ends as spent.
  */
 function recognize({ transactions }: Beef, scripts: PhipScripts): Map<string, PhipOutput[]> {
   const recognized = new Map<string, PhipOutput[]>()
+  const candidates = transactions.reduce((sum, transaction) => sum + countCandidates(transaction), 0)
+  if (candidates > MAX_JUDGED_OUTPUTS) {
+    throw new MalformedError(`more than ${MAX_JUDGED_OUTPUTS} tokens and withdrawals`)
+  }
   for (const transaction of transactions) {
     const outputs = scripts.recognizeAll(transaction)
     if (outputs.length > 0) recognized.set(transaction.txid, outputs)

@@ -16,7 +16,7 @@ import {
 } from '../storage/withdrawals.js'
 import { type BeefTransaction, extractBeef } from './beef.js'
 import { MalformedError } from './byte-reader.js'
-import { askChain, type ChainTracker, isMadeUp } from './chain.js'
+import { askChain, type ChainTracker, isMadeUp, readAsLibrary } from './chain.js'
 import { createEngine } from './engine.js'
 import { PhipLookupService } from './lookup-service.js'
 import type { PhipOutput, PhipScripts } from './phip-scripts.js'
@@ -43,6 +43,8 @@ export interface SubmitterOptions {
   readonly chainTracker: ChainTracker | undefined
   /** Called after the commit; losing a call costs time only. */
   readonly onHostsChanged: (recipient: IdentityKey) => void
+  /** Called after the commit with the texts of withdrawals that were admitted; losing a call costs time only. */
+  readonly onWithdrawn: (text: string) => void
 }
 
 export interface SubmitOptions {
@@ -63,7 +65,10 @@ interface Change {
   admittance: Admittance
   /** Whose hosts may be others now. */
   recipients: readonly Buffer[]
+  /** Of tokens that were admitted. */
   readonly texts: RecipientText[]
+  /** Texts of withdrawals that were admitted. */
+  readonly withdrawn: string[]
 }
 
 /**
@@ -92,9 +97,10 @@ export class Submitter {
     const known = (await findApplied(database, [subject.txid], PHIP_TOPIC)).get(subject.txid)
     if (known !== undefined) return known
     if (!(await this.#concerns(submission))) return NOTHING
-    const chainTracker = await this.#chainTracker(submission)
+    const chainTracker = await this.#chainTracker(submission, bytes)
     const change = await database.transaction(tx => this.#apply(tx, submission, chainTracker, options))
     for (const recipient of change.recipients) this.#options.onHostsChanged(identityKeyFromBytes(recipient))
+    for (const text of change.withdrawn) this.#options.onWithdrawn(text)
     if (change.texts.length > 0) await this.#submitDeferred(change.texts)
     return change.admittance
   }
@@ -105,11 +111,13 @@ export class Submitter {
     return (await findTrackedOutpoints(this.#options.database, spent, PHIP_TOPIC)).length > 0
   }
 
-  async #chainTracker({ beef, library }: Submission): Promise<ChainTracker | 'scripts only'> {
+  async #chainTracker({ beef }: Submission, bytes: Uint8Array): Promise<ChainTracker | 'scripts only'> {
     const { network, chainTracker } = this.#options
-    if (isMadeUp(network)) return 'scripts only'
-    if (chainTracker === undefined) throw invalidBeef('this host knows no chain to compare Merkle paths with')
     try {
+      const library = readAsLibrary(beef, bytes)
+      if (isMadeUp(network)) return 'scripts only'
+      if (chainTracker === undefined)
+        throw new MalformedError('this host knows no chain to compare Merkle paths with')
       return await askChain(chainTracker, beef, library)
     } catch (error) {
       throw error instanceof MalformedError ? invalidBeef(error.message) : error
@@ -122,7 +130,7 @@ export class Submitter {
     chainTracker: ChainTracker | 'scripts only',
     options: SubmitOptions
   ): Promise<Change> {
-    const { beef, phipOutputs } = submission
+    const { beef } = submission
     const db = new SerialQueryable(tx)
     const recipients = await lockConcerned(db, submission)
     await options.before?.(db)
@@ -133,7 +141,8 @@ export class Submitter {
     const change: Change = {
       admittance: applied.get(beef.subject.txid) ?? NOTHING,
       recipients: [],
-      texts: []
+      texts: [],
+      withdrawn: []
     }
     for (const transaction of beef.transactions) {
       if (applied.has(transaction.txid)) continue
@@ -144,7 +153,10 @@ export class Submitter {
       for (const outputIndex of admittance.outputsToAdmit)
         tracked.add(outpointName({ txid: transaction.txid, outputIndex }))
       change.recipients = recipients
-      change.texts.push(...(phipOutputs.get(transaction.txid) ?? []).filter(({ kind }) => kind === 'token'))
+      for (const output of admissible) {
+        if (output.kind === 'token') change.texts.push(output)
+        else change.withdrawn.push(output.text)
+      }
       if (transaction === beef.subject) change.admittance = admittance
     }
     await options.after?.(db)

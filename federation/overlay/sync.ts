@@ -16,21 +16,22 @@ export interface SyncOptions {
   readonly puller: GaspPuller
   readonly sender: SubmissionSender
   readonly operators: OperatorCheck
+  /** Spends own tokens that were withdrawn while nobody looked. */
+  readonly spendWithdrawn: () => Promise<void>
   /** Base URLs. */
   readonly peers: readonly string[]
   /** Between the end of a round and the next, ms. */
-  readonly interval?: number
+  readonly interval: number
 }
 
 /** What one round brought from each peer; undefined from those that failed, or that another process was reading. */
 export type RoundReport = ReadonlyMap<string, PullReport | undefined>
 
-const INTERVAL = 30_000
 /** What is under way when the node stops gets this long, ms. */
-const STOP_MILLISECONDS = 5_000
+const STOP_MILLISECONDS = 3_000
 const PEERS_AT_ONCE = 4
 
-/** Keeps this index in step with other overlay hosts: at start, and every 30 s. */
+/** Keeps this index in step with other overlay hosts: at start, and after every interval. */
 export class Sync {
   readonly #options: SyncOptions
   #timer: NodeJS.Timeout | undefined
@@ -51,26 +52,23 @@ export class Sync {
       .then(() => this.#schedule())
   }
 
-  /** No round begins after this; one under way is waited for, at most 5 s. */
+  /** No round begins after this; one under way is waited for, at most 3 s. */
   async stop(): Promise<void> {
     this.#isStarted = false
     clearTimeout(this.#timer)
-    const flushed = this.#guarded('submitting', () => this.#options.sender.settled())
-    await Promise.race([
-      Promise.all([this.#round, flushed]),
-      delay(STOP_MILLISECONDS, undefined, { ref: false })
-    ])
+    await Promise.race([this.#round, delay(STOP_MILLISECONDS, undefined, { ref: false })])
   }
 
   /** One round with every peer and some operators. Never rejects: whatever a peer does, the next round comes. */
   async runOnce(): Promise<RoundReport> {
-    const { peers, sender, operators } = this.#options
+    const { peers, sender, operators, spendWithdrawn } = this.#options
     const report = new Map<string, PullReport | undefined>()
     const next = peers.values()
     const work = async (): Promise<void> => {
       for (const peer of next) report.set(peer, await this.#pull(peer))
     }
     await Promise.all(Array.from({ length: PEERS_AT_ONCE }, work))
+    await this.#guarded('spending what was withdrawn', spendWithdrawn)
     await this.#guarded('submitting', () => sender.flush())
     await this.#guarded('asking operators', () => operators.run())
     return report
@@ -80,7 +78,7 @@ export class Sync {
     if (!this.#isStarted) return
     this.#timer = setTimeout(() => {
       this.#round = this.runOnce().then(() => this.#schedule())
-    }, this.#options.interval ?? INTERVAL)
+    }, this.#options.interval)
     this.#timer.unref()
   }
 

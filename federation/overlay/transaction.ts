@@ -60,7 +60,7 @@ export function readTransaction(reader: ByteReader): ParsedTransaction {
 }
 
 /** The hash of a transaction in the order in which it is shown. */
-export function txidOf(transaction: Uint8Array): string {
+function txidOf(transaction: Uint8Array): string {
   const once = hash('sha256', transaction, 'buffer')
   return shownTxid(hash('sha256', once, 'buffer'))
 }

@@ -3,8 +3,14 @@ import { MalformedError } from './byte-reader.js'
 
 /** Longest script that is run, bytes. */
 const MAX_SCRIPT_BYTES = 10_000
-/** Signatures and hashes in all scripts that are run: a signature costs @bsv/sdk some 4 ms. */
-const MAX_COSTLY_OPCODES = 64
+/** Largest unproven transaction, bytes: every signature hashes it again. */
+const MAX_TRANSACTION_BYTES = 100_000
+/** Hashes in all scripts that are run. */
+const MAX_HASHES = 128
+/** Signatures in all scripts that are run: each costs @bsv/sdk some 4 ms. */
+const MAX_SIGNATURES = 32
+/** The same, where several transactions of one BEEF are judged, each with its ancestors. */
+const MAX_REPEATED_SIGNATURES = 128
 /** Ways through the graph of unproven transactions. @bsv/sdk walks every one of them, and diamonds double them. */
 const MAX_PATHS = 1_000
 
@@ -21,13 +27,20 @@ const CHEAP_OPCODES = new Set([
   0x87, // OP_EQUAL
   0x88 // OP_EQUALVERIFY
 ])
-const COSTLY_OPCODES = new Set([
+const HASH_OPCODES = new Set([
   0xa8, // OP_SHA256
   0xa9, // OP_HASH160
-  0xaa, // OP_HASH256
+  0xaa // OP_HASH256
+])
+const SIGNATURE_OPCODES = new Set([
   0xac, // OP_CHECKSIG
   0xad // OP_CHECKSIGVERIFY
 ])
+
+interface Cost {
+  signatures: number
+  hashes: number
+}
 
 /**
  * Refuses what would be dear to verify. The interpreter of @bsv/sdk has no limits that fit a public endpoint, and runs
@@ -35,22 +48,43 @@ const COSTLY_OPCODES = new Set([
  *
  * Only scripts of unproven transactions run. Funding with other scripts is welcome once it is mined.
  *
+ * @param judged whether a transaction will be judged: it is verified with all its ancestors then, again if they were
  * @throws MalformedError
  */
-export function boundVerification(beef: Beef): void {
+export function boundVerification(beef: Beef, judged: (transaction: BeefTransaction) => boolean): void {
   boundPaths(beef)
   const byTxid = new Map(beef.transactions.map(transaction => [transaction.txid, transaction]))
-  let costly = 0
+  /** Signatures of a transaction and its ancestors; an ancestor counts for each way to it. */
+  const signatures = new Map<string, number>()
+  const total: Cost = { signatures: 0, hashes: 0 }
+  let repeated = 0
   for (const transaction of beef.transactions) {
     if (transaction.proof !== undefined) continue
-    for (const input of transaction.inputs) {
-      const source = byTxid.get(input.sourceTxid)?.outputs[input.sourceOutputIndex]
-      costly += costlyOpcodes(input.unlockingScript)
-      if (source !== undefined) costly += costlyOpcodes(source.lockingScript)
-      if (costly > MAX_COSTLY_OPCODES)
-        throw new MalformedError('too many signatures of unproven transactions')
+    const cost = costOf(transaction, byTxid)
+    total.signatures += cost.signatures
+    total.hashes += cost.hashes
+    let sum = cost.signatures
+    for (const { sourceTxid } of transaction.inputs) sum += signatures.get(sourceTxid) ?? 0
+    signatures.set(transaction.txid, sum)
+    if (judged(transaction)) repeated += sum
+    const isDear = total.signatures > MAX_SIGNATURES || total.hashes > MAX_HASHES
+    if (isDear || repeated > MAX_REPEATED_SIGNATURES) {
+      throw new MalformedError('too many signatures of unproven transactions')
     }
   }
+}
+
+function costOf(transaction: BeefTransaction, byTxid: ReadonlyMap<string, BeefTransaction>): Cost {
+  if (transaction.bytes.length > MAX_TRANSACTION_BYTES) {
+    throw new MalformedError(`an unproven transaction has more than ${MAX_TRANSACTION_BYTES} bytes`)
+  }
+  const cost: Cost = { signatures: 0, hashes: 0 }
+  for (const input of transaction.inputs) {
+    const source = byTxid.get(input.sourceTxid)?.outputs[input.sourceOutputIndex]
+    addCost(cost, input.unlockingScript)
+    if (source !== undefined) addCost(cost, source.lockingScript)
+  }
+  return cost
 }
 
 function boundPaths({ transactions }: Beef): void {
@@ -68,10 +102,9 @@ function pathsFrom(transaction: BeefTransaction, paths: ReadonlyMap<string, numb
   return count
 }
 
-function costlyOpcodes(script: Uint8Array): number {
+function addCost(cost: Cost, script: Uint8Array): void {
   if (script.length > MAX_SCRIPT_BYTES)
     throw new MalformedError('a script of an unproven transaction is too long')
-  let costly = 0
   let at = 0
   while (at < script.length) {
     const opcode = script[at]!
@@ -80,15 +113,16 @@ function costlyOpcodes(script: Uint8Array): number {
       at += opcode
     } else if (opcode <= OP_PUSHDATA1 + 2) {
       at = afterPushData(script, at, opcode)
-    } else if (COSTLY_OPCODES.has(opcode)) {
-      costly++
+    } else if (SIGNATURE_OPCODES.has(opcode)) {
+      cost.signatures++
+    } else if (HASH_OPCODES.has(opcode)) {
+      cost.hashes++
     } else if (opcode > OP_16 && !CHEAP_OPCODES.has(opcode)) {
       throw new MalformedError(
         `a script of an unproven transaction contains opcode 0x${opcode.toString(16)}, which is not run here`
       )
     }
   }
-  return costly
 }
 
 /** @param at index behind OP_PUSHDATA1, 2 or 4; a length that is cut off ends the script, and its run */

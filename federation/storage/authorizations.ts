@@ -29,19 +29,28 @@ export async function admitRequest(
 
 const FIND_ROUTING = statement(
   'find-routing-authorization',
-  'select text, signature, box_expression, authorized_at from routing_authorizations where recipient = $1::bytea'
+  `select text, signature, box_expression, authorized_at, revoked_at is null as in_force
+    from routing_authorizations where recipient = $1::bytea for update`
 )
 
-/** The recipient's authorization of this host, and when it was given, ms. */
+export interface KnownAuthorization extends RoutingAuthorization {
+  /** Milliseconds. */
+  readonly authorizedAt: number
+  /** False once the recipient took it back. */
+  readonly inForce: boolean
+}
+
+/** The last authorization that the recipient gave this host. */
 export async function findRoutingAuthorization(
   database: Queryable,
   recipient: Buffer
-): Promise<(RoutingAuthorization & { readonly authorizedAt: number }) | undefined> {
+): Promise<KnownAuthorization | undefined> {
   const [row] = await database.query<{
     text: string
     signature: Buffer
     box_expression: string | null
     authorized_at: number
+    in_force: boolean
   }>(FIND_ROUTING, [recipient])
   if (row === undefined) return undefined
   return {
@@ -49,7 +58,8 @@ export async function findRoutingAuthorization(
     text: row.text,
     signature: row.signature,
     boxExpression: row.box_expression ?? undefined,
-    authorizedAt: row.authorized_at
+    authorizedAt: row.authorized_at,
+    inForce: row.in_force
   }
 }
 
@@ -58,7 +68,7 @@ const SAVE_ROUTING = statement(
   `insert into routing_authorizations (recipient, text, signature, box_expression, authorized_at)
     values ($1::bytea, $2::text, $3::bytea, $4::text, $5::bigint)
     on conflict (recipient) do update set text = excluded.text, signature = excluded.signature,
-      box_expression = excluded.box_expression, authorized_at = excluded.authorized_at`
+      box_expression = excluded.box_expression, authorized_at = excluded.authorized_at, revoked_at = null`
 )
 
 export async function saveRoutingAuthorization(
@@ -70,14 +80,18 @@ export async function saveRoutingAuthorization(
   await database.query(SAVE_ROUTING, [recipient, text, signature, boxExpression ?? null, now])
 }
 
-const REMOVE_ROUTING = statement(
-  'remove-routing-authorization',
-  'delete from routing_authorizations where recipient = $1::bytea'
+const REVOKE_ROUTING = statement(
+  'revoke-routing-authorization',
+  'update routing_authorizations set revoked_at = $2::bigint where recipient = $1::bytea'
 )
 
 /** This host is no home of the recipient any more. */
-export async function removeRoutingAuthorization(database: Queryable, recipient: Buffer): Promise<void> {
-  await database.query(REMOVE_ROUTING, [recipient])
+export async function revokeRoutingAuthorization(
+  database: Queryable,
+  recipient: Buffer,
+  now: number
+): Promise<void> {
+  await database.query(REVOKE_ROUTING, [recipient, now])
 }
 
 const SAVE_SENDER = statement(

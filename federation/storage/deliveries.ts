@@ -186,6 +186,19 @@ export async function planNextHost(
   await database.query(PLAN_NEXT, [deliveryId, host.domain, host.operator_key, now])
 }
 
+const LOCK_MESSAGE = statement(
+  'lock-message-deliveries',
+  `select pg_advisory_xact_lock(hashtextextended(encode($1::bytea || $2::bytea, 'hex'), 36))`
+)
+
+/**
+ * Lets one delivery of a message to a recipient end at a time: of several that end at once, each would take the others for
+ * pending, and none would see that it was the last.
+ */
+export async function lockMessage(tx: Queryable, recipient: Buffer, name: Buffer): Promise<void> {
+  await tx.query(LOCK_MESSAGE, [recipient, name])
+}
+
 const TRIED_HOSTS = statement(
   'tried-hosts',
   'select host_key from deliveries where recipient = $1::bytea and name = $2::bytea'

@@ -38,6 +38,20 @@ export async function findNextOperators(
   return rows.map(row => ({ operatorKey: row.operator_key, domain: row.domain }))
 }
 
+const IS_OPERATOR = statement(
+  'is_phip_operator',
+  `select exists (
+    select from phip_tokens
+    where operator_key = $1 and spent_at is null and set_aside_at is null and not withdrawn
+  ) as is_operator`
+)
+
+/** Whether a key is the operator key of a token that lives here. */
+export async function isOperator(db: Queryable, operatorKey: Uint8Array): Promise<boolean> {
+  const rows = await db.query<{ is_operator: boolean }>(IS_OPERATOR, [operatorKey])
+  return rows[0]!.is_operator
+}
+
 const HELD_TOKENS = statement(
   'held_phip_tokens',
   `select encode(txid, 'hex') as txid, output_index from phip_tokens

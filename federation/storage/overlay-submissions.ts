@@ -101,11 +101,3 @@ const FORGET_PEERS = statement(
 export async function forgetOtherPeers(db: Queryable, peers: readonly string[]): Promise<void> {
   await db.query(FORGET_PEERS, [peers])
 }
-
-const COUNT = statement('count_overlay_submissions', 'select count(*) as count from overlay_submissions')
-
-/** How many submissions wait for an acknowledgement. */
-export async function countSubmissions(db: Queryable): Promise<number> {
-  const [row] = await db.query<{ count: number }>(COUNT)
-  return row?.count ?? 0
-}

@@ -188,6 +188,22 @@ export async function findSpendableTokens(
   }))
 }
 
+const WITHDRAWN_RECIPIENTS = statement(
+  'withdrawn_phip_recipients',
+  `select distinct recipient from phip_tokens
+  where operator_key = $1 and spent_at is null and withdrawn limit $2`
+)
+
+/** Recipients who have withdrawn a text of which the operator still has a token. */
+export async function findWithdrawnRecipients(
+  db: Queryable,
+  operatorKey: Uint8Array,
+  limit: number
+): Promise<Buffer[]> {
+  const rows = await db.query<{ recipient: Buffer }>(WITHDRAWN_RECIPIENTS, [operatorKey, limit])
+  return rows.map(row => row.recipient)
+}
+
 function toFound(rows: readonly FoundRow[]): FoundOutput[] {
   return rows.map(row => ({ txid: row.txid, outputIndex: row.output_index, beef: row.beef }))
 }

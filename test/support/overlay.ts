@@ -1,20 +1,22 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { lookup } from '../../federation/api/lookup.js'
 import { overlayEndpoints } from '../../federation/api/overlay.js'
 import { createOutboundDoor } from '../../federation/channel/guarded-fetch.js'
 import { createPeerClient } from '../../federation/channel/peer-client.js'
 import type { VerifiedAuthorization } from '../../federation/overlay/advertiser.js'
+import { type FundedTransaction, MadeUpFunding } from '../../federation/overlay/funding.js'
 import { createOverlay, type Overlay, type OverlayOptions } from '../../federation/overlay/overlay.js'
 import { formatRoutingText, signRoutingText } from '../../federation/phip/routing-authorization.js'
+import { createTokenScript, signTokenSpend } from '../../federation/phip/token.js'
 import { signWithdrawalText, type Withdrawal } from '../../federation/phip/withdrawal.js'
 import { createApp } from '../../src/app.js'
 import { readConfiguration } from '../../src/config.js'
-import { type MountedEndpoint, mountEndpoints } from '../../src/endpoint.js'
+import { mountEndpoints } from '../../src/endpoint.js'
 import { KeyDeriver } from '../../src/keys/key-deriver.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
+import { UNLIMITED } from '../../src/rates/rates.js'
 import { curve, TestUser } from './client.js'
 import { createTestDatabase } from './database.js'
 
@@ -100,21 +102,17 @@ async function build(name: string, port: Port, options: OverlayNodeOptions): Pro
     ...options.overlay
   })
 
-  const serve = (endpoints: readonly MountedEndpoint[]): RequestListener =>
-    createApp({
-      context: { ...context, clock: { now: Date.now }, metrics: createMetrics() },
-      endpoints,
-      epoch: { bornAt: 0, renew: async () => undefined },
-      draining: { active: false }
-    }).callback()
-  const open = serve(mountEndpoints(overlayEndpoints, { overlay }))
-  // Asked within a session, /lookup answers within it, which is how operators are asked.
-  const signed = serve(mountEndpoints([{ ...lookup, authenticated: true as const }], { overlay }))
+  const handle = createApp({
+    context: { ...context, clock: { now: Date.now }, metrics: createMetrics() },
+    endpoints: mountEndpoints(overlayEndpoints, { overlay }),
+    epoch: { bornAt: 0, renew: async () => undefined },
+    draining: { active: false },
+    rates: UNLIMITED
+  }).callback()
   const requests: string[] = []
   port.listener = (request, response) => {
     requests.push(`${request.method} ${request.url}`)
-    const isSigned = request.url === '/.well-known/auth' || 'x-bsv-auth-identity-key' in request.headers
-    return (isSigned ? signed : open)(request, response)
+    return handle(request, response)
   }
 
   const query = <Row>(text: string, values?: readonly unknown[]): Promise<Row[]> =>
@@ -163,6 +161,15 @@ async function openPort(): Promise<Port> {
   return Object.assign(port, { server, number })
 }
 
+/** Somebody waits until somebody else opens. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open = (): void => {}
+  const opened = new Promise<void>(resolve => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
 /** What a recipient hands to a node so that it advertises for him. */
 export function authorization(
   node: Pick<OverlayNode, 'keys' | 'domain'>,
@@ -188,4 +195,96 @@ export function withdrawal(
 
 function routingText({ keys, domain }: Pick<OverlayNode, 'keys' | 'domain'>, boxExpression?: string): string {
   return formatRoutingText({ hostKey: keys.identityKey, domain, boxExpression })
+}
+
+export interface MadeToken extends FundedTransaction {
+  readonly keys: KeyDeriver
+  readonly script: Uint8Array
+}
+
+/** A token of any operator, in a transaction that nobody knows yet. */
+export async function makeToken(
+  host: Pick<OverlayNode, 'keys' | 'domain'>,
+  recipient: TestUser,
+  boxExpression?: string
+): Promise<MadeToken> {
+  const script = createTokenScript(host.keys, {
+    ...authorization(host, recipient, boxExpression),
+    domain: host.domain
+  })
+  return { ...(await fundScripts([script])), keys: host.keys, script }
+}
+
+/** A transaction with these scripts, one satoshi each. */
+export function fundScripts(scripts: readonly Uint8Array[], satoshis = 1): Promise<FundedTransaction> {
+  return new MadeUpFunding().fund(
+    scripts.map(lockingScript => ({ lockingScript, satoshis })),
+    []
+  )
+}
+
+/** Spends the first output of a transaction. */
+export function spend(
+  { txid, beef }: FundedTransaction,
+  sign: (digest: Uint8Array) => Uint8Array
+): Promise<FundedTransaction> {
+  return new MadeUpFunding().fund([], [{ txid, outputIndex: 0, beef, sign }])
+}
+
+export function spendToken(token: MadeToken): Promise<FundedTransaction> {
+  return spend(token, digest => signTokenSpend(token.keys, digest))
+}
+
+/** An operator that is only a key and a domain. */
+export function operator(name: string): Pick<OverlayNode, 'keys' | 'domain'> {
+  return { keys: new TestUser(`operator ${name}`).keys, domain: `${name}.example` }
+}
+
+export interface OverlayAnswer {
+  readonly status: number
+  readonly type: string | null
+  readonly bytes: Buffer
+  // biome-ignore lint/suspicious/noExplicitAny: each test knows what it asked for
+  readonly json: any
+}
+
+export async function call(
+  node: Pick<OverlayNode, 'url'>,
+  path: string,
+  body?: Uint8Array | string,
+  headers: Record<string, string> = {}
+): Promise<OverlayAnswer> {
+  const answer = await fetch(
+    `${node.url}${path}`,
+    body === undefined ? {} : { method: 'POST', body, headers }
+  )
+  const bytes = Buffer.from(await answer.arrayBuffer())
+  const type = answer.headers.get('content-type')
+  return {
+    status: answer.status,
+    type,
+    bytes,
+    json: type?.startsWith('application/json') ? JSON.parse(bytes.toString()) : undefined
+  }
+}
+
+export function submit(
+  node: Pick<OverlayNode, 'url'>,
+  body: Uint8Array,
+  headers: Record<string, string> = {}
+): Promise<OverlayAnswer> {
+  const usual = { 'content-type': 'application/octet-stream', 'x-topics': '["tm_phip"]' }
+  return call(node, '/submit', body, { ...usual, ...headers })
+}
+
+export function lookUp(
+  node: Pick<OverlayNode, 'url'>,
+  query: unknown,
+  headers: Record<string, string> = {},
+  service = 'ls_phip'
+): Promise<OverlayAnswer> {
+  return call(node, '/lookup', JSON.stringify({ service, query }), {
+    'content-type': 'application/json',
+    ...headers
+  })
 }
