@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { createPostgresBackend, Queue, Worker, withBackend } from 'bullmq'
-import { Redis } from 'ioredis'
+import { Redis, type RedisOptions } from 'ioredis'
 import type { Logger } from '../src/logger.js'
+import { StartError } from '../src/start-error.js'
 
 /**
  * What the queue can say: "look into Postgres for this". A job holds a name and never a fact; it may be lost, repeated or
@@ -59,7 +60,7 @@ const onPostgres = withBackend(createPostgresBackend)
 /** Opens the queue, on Redis if there is one, otherwise in Postgres (schema `bullmq`, migrated here). */
 export async function createQueue(options: QueueOptions): Promise<JobQueue> {
   const queue =
-    options.redisUrl === undefined ? postgresQueue(options) : redisQueue(options, options.redisUrl)
+    options.redisUrl === undefined ? postgresQueue(options) : await redisQueue(options, options.redisUrl)
   await queue.ready()
   return queue
 }
@@ -85,28 +86,24 @@ function postgresQueue({ databaseUrl, logger }: QueueOptions): BullQueue {
   )
 }
 
-function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): BullQueue {
-  const connect = (patient: boolean) => {
-    // A worker waits for Redis however long it takes; who adds a job must not.
-    const connection = new Redis(redisUrl, {
-      maxRetriesPerRequest: patient ? null : 1,
-      enableOfflineQueue: patient
-    })
+async function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): Promise<BullQueue> {
+  const connections: Redis[] = []
+  const open = (options: Pick<RedisOptions, 'maxRetriesPerRequest' | 'enableOfflineQueue'>): Redis => {
+    const connection = new Redis(redisUrl, { ...options, lazyConnect: true })
     connection.on('error', error => logger.warn({ err: error }, 'Redis cannot be reached'))
     connections.push(connection)
     return connection
   }
-  const connections: Redis[] = []
   const prefix = identityKey
+  // Who adds a job must not wait for Redis: the sweep finds what could not be added.
+  const producer = open({ maxRetriesPerRequest: 1, enableOfflineQueue: false })
+  await connected(producer)
   return new BullQueue(
-    new Queue<JobData, void, JobName>(QUEUE, {
-      connection: connect(false),
-      prefix,
-      skipWaitingForReady: true
-    }),
+    new Queue<JobData, void, JobName>(QUEUE, { connection: producer, prefix }),
     (process, concurrency) =>
       new Worker<JobData, void, JobName>(QUEUE, process, {
-        connection: connect(true),
+        // A worker waits, however long it takes.
+        connection: open({ maxRetriesPerRequest: null }),
         prefix,
         concurrency,
         ...WORKER_TIMES,
@@ -117,6 +114,16 @@ function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): Bu
       for (const connection of connections) connection.disconnect()
     }
   )
+}
+
+/** The first connection is made now or never: a wrong REDIS_URL is told at start. */
+async function connected(connection: Redis): Promise<void> {
+  try {
+    await connection.connect()
+  } catch (cause) {
+    connection.disconnect()
+    throw new StartError('Redis cannot be reached; check REDIS_URL, and whether it runs.', { cause })
+  }
 }
 
 type Process = (job: { readonly name: JobName; readonly data: JobData }) => Promise<void>

@@ -31,6 +31,7 @@ interface Optional<T> extends Setting<T> {
 
 const MEBIBYTE = 2 ** 20
 const MOST_BYTES = 256 * MEBIBYTE
+const MOST_A_MINUTE = 1_000_000_000
 
 function withDefault<T>(parser: Parser<T>, fallback: string, description: string): Setting<T> {
   return { parser, fallback, otherwise: undefined, description, secret: false }
@@ -40,7 +41,7 @@ function optional<T>(parser: Parser<T>, otherwise: string, description: string, 
   return { parser, fallback: undefined, otherwise, description, secret }
 }
 
-/** Every setting of a node. docs/operations.md shows this table. */
+/** Every setting of a node. docs/configuration.md shows this table. */
 export const SETTINGS = {
   PORT: withDefault(integer(0, 65535), '8080', 'Port for clients and other nodes; 0 picks a free one.'),
   HOST: withDefault(listenAddress, '127.0.0.1', 'Address to listen on.'),
@@ -124,6 +125,26 @@ export const SETTINGS = {
     integer(60, 3650 * 86_400),
     String(30 * 86_400),
     'Seconds after which a message expires.'
+  ),
+  LIMIT_RATE_ADDRESS: optional(
+    integer(1, MOST_A_MINUTE),
+    '600, on local 600000',
+    'Requests a minute from one address (IPv6: one /64) that are public, refused, or handshakes.'
+  ),
+  LIMIT_RATE_IDENTITY: optional(
+    integer(1, MOST_A_MINUTE),
+    '1000, on local 1000000',
+    'Requests a minute of one identity.'
+  ),
+  LIMIT_RATE_PEER: optional(
+    integer(1, MOST_A_MINUTE),
+    '6000, on local 6000000',
+    'Requests a minute of another host that hands on messages.'
+  ),
+  LIMIT_RATE_PAIR: optional(
+    integer(1, MOST_A_MINUTE),
+    '120, on local 120000',
+    'Messages a minute of one sender to one recipient.'
   )
 }
 

@@ -3,7 +3,7 @@ import { OutboundError } from '../channel/outbound-error.js'
 import { PeerError } from '../channel/peer-error.js'
 
 /*
- * What the answer to an attempt means (docs/delivery.md has the table). A failure belongs to the host or to the message,
+ * What the answer to an attempt means (docs/protocol.md, section 6, has the table). A failure belongs to the host or to the message,
  * never to both: a host that is away delays all of its mail and spoils none of it.
  */
 

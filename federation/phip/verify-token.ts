@@ -105,7 +105,7 @@ export function verifyTokenScript(curve: Curve, script: Uint8Array, network: Net
 }
 
 /**
- * Verifies tokens, and remembers those that are valid: they are verified again before every delivery. What is
+ * Verifies tokens, and remembers those that are valid: the same token comes from every peer, again and again. What is
  * refused is not remembered, so a stranger cannot push valid tokens out with invalid ones.
  */
 export class TokenVerifier {

@@ -11,7 +11,7 @@ const LINGER_MILLISECONDS = 500
 export const start: Command = {
   usage: 'start',
   description: `Runs a node until ctrl-c or SIGTERM. It is configured by environment variables and by the file
-that CONFIG_FILE names (docs/operations.md lists them); without any it listens on
+that CONFIG_FILE names (docs/configuration.md lists them); without any it listens on
 http://localhost:8080 and keeps everything in ./data. The log goes to standard error.`,
   options: {},
   async run(args, { output, environment }) {

@@ -12,10 +12,23 @@ import {
   until
 } from '../support/nodes.js'
 
+const redisUrl = process.env.TEST_REDIS_URL
+
 const sealed = (byte: number) =>
   JSON.stringify({ encryptedMessage: Buffer.alloc(60, byte).toString('base64') })
 
-describe('messages between nodes (BRC-34)', () => {
+/** The queue is kept in Postgres, or in Redis where there is one. */
+const QUEUES: readonly { store: string; environment: Readonly<Record<string, string>> | undefined }[] = [
+  { store: 'Postgres', environment: {} },
+  { store: 'Redis', environment: redisUrl === undefined ? undefined : { REDIS_URL: redisUrl } }
+]
+
+for (const { store, environment } of QUEUES) {
+  const suite = environment === undefined ? describe.skip : describe
+  suite(`messages between nodes (BRC-34), with the queue in ${store}`, () => scenarios(environment ?? {}))
+}
+
+function scenarios(environment: Readonly<Record<string, string>>): void {
   let one: TestNode
   let two: TestNode
   const alice = new TestUser('alice of one')
@@ -23,7 +36,7 @@ describe('messages between nodes (BRC-34)', () => {
 
   before(async function () {
     this.timeout(60_000)
-    ;[one, two] = (await startMesh(['one', 'two'])) as [TestNode, TestNode]
+    ;[one, two] = (await startMesh(['one', 'two'], { environment })) as [TestNode, TestNode]
     await authorizeRouting(alice, one)
     await authorizeRouting(bob, two)
     await known(one, bob)
@@ -268,4 +281,4 @@ describe('messages between nodes (BRC-34)', () => {
     const answer = await send(alice, one, { recipient: frank.identityKey, messageBox: 'gone', body: 'x' })
     expect((answer.json.results as object[])[0]).to.include({ delivery: 'parked' })
   })
-})
+}
