@@ -13,6 +13,7 @@ import { type EndpointRequest, type MountedEndpoint, mountEndpoints, type Reply 
 import { ApiError, badRequest, unavailable } from './errors.js'
 import { parseJson } from './json.js'
 import type { Metrics } from './metrics.js'
+import { type Rates, UNLIMITED } from './rates/rates.js'
 import { readBody } from './request-body.js'
 import type { Middleware, RequestContext, RequestState } from './request-state.js'
 import { type Draining, responseHeaders } from './response-headers.js'
@@ -27,13 +28,15 @@ export interface AppOptions {
   readonly endpoints: readonly MountedEndpoint[]
   readonly epoch: SessionEpoch
   readonly draining: Draining
+  /** How often anybody may ask. */
+  readonly rates: Rates
   /** After which a handler's request is answered 503, ms. Stock clients wait for ever, proxies a minute or half. */
   readonly handlerMilliseconds?: number
 }
 
 /** The Koa app: what happens to every request, in this order. */
 export function createApp(options: AppOptions): Koa<RequestState> {
-  const { context, epoch, draining } = options
+  const { context, epoch, draining, rates } = options
   const { config, logger, keys, curve, clock } = context
   const auth: AuthContext = { keys, curve, clock, epoch }
   const endpoints = [...mountEndpoints([handshake], auth), ...options.endpoints]
@@ -46,7 +49,7 @@ export function createApp(options: AppOptions): Koa<RequestState> {
   app.use(answerErrors(logger))
   app.use(locate(config.trustedProxies))
   app.use(routes(endpoints, auth, options))
-  app.use(refuseUnrouted(endpoints))
+  app.use(refuseUnrouted(endpoints, rates))
   return app
 }
 
@@ -81,7 +84,13 @@ function routes(endpoints: readonly MountedEndpoint[], auth: AuthContext, option
   const router = new Router<RequestState>({ sensitive: true, strict: true })
   for (const endpoint of endpoints) {
     const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
-    const read = readerOf(endpoint, authenticate(auth, logger, bodyLimit), readPublicBody(bodyLimit))
+    const rates = endpoint.unlimited === true ? UNLIMITED : options.rates
+    const isForHosts = endpoint.authenticated && endpoint.forHosts === true
+    const read = readerOf(
+      endpoint,
+      authenticate({ auth, logger, bodyLimit, rates, isForHosts }),
+      readPublicBody(bodyLimit, rates)
+    )
     router.register(endpoint.path, [endpoint.method], [read, handle(endpoint, options)])
   }
   return router.routes()
@@ -94,8 +103,9 @@ function readerOf(endpoint: MountedEndpoint, authenticated: Middleware, open: Mi
   return (ctx, next) => ('x-bsv-auth-identity-key' in ctx.req.headers ? authenticated : open)(ctx, next)
 }
 
-function readPublicBody(limit: number): Middleware {
+function readPublicBody(limit: number, rates: Rates): Middleware {
   return async (ctx, next) => {
+    await rates.stranger(ctx.state.clientAddress)
     ctx.state.body = Buffer.concat(await readBody(ctx.req, limit))
     await next()
   }
@@ -137,8 +147,9 @@ async function within(milliseconds: number, reply: Promise<Reply>): Promise<Repl
   }
 }
 
-function refuseUnrouted(endpoints: readonly MountedEndpoint[]): Middleware {
-  return ctx => {
+function refuseUnrouted(endpoints: readonly MountedEndpoint[], rates: Rates): Middleware {
+  return async ctx => {
+    await rates.stranger(ctx.state.clientAddress)
     const methods = endpoints.filter(({ path }) => path === ctx.path).map(({ method }) => method)
     if (methods.length === 0) throw new ApiError(404, 'ERR_ROUTE_NOT_FOUND', 'There is no such call here.')
     const allow = methods.join(', ')

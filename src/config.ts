@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import type { Parser } from './config-parsers.js'
 import { SETTINGS, type Setting, type SettingName, type Values } from './config-schema.js'
 import { collect } from './config-source.js'
+import type { RateLimits } from './rates/rates.js'
 import { StartError } from './start-error.js'
 
 /** What the node runs with; complete, checked and frozen. Secrets are not in it, so it can be logged. */
@@ -46,6 +47,8 @@ export interface Limits {
   readonly bytesPerBox: number
   /** Seconds after which a message expires. */
   readonly timeToLive: number
+  /** Each a minute. */
+  readonly rates: RateLimits
 }
 
 /** What must not be logged; kept apart from Config. */
@@ -176,7 +179,13 @@ function toConfig(values: Values): Config {
       recipientsPerSend: values.LIMIT_RECIPIENTS,
       messagesPerBox: values.LIMIT_BOX_MESSAGES ?? 10_000 * generosity,
       bytesPerBox: values.LIMIT_BOX_BYTES ?? 2 ** 30 * generosity,
-      timeToLive: values.LIMIT_TIME_TO_LIVE
+      timeToLive: values.LIMIT_TIME_TO_LIVE,
+      rates: Object.freeze({
+        address: values.LIMIT_RATE_ADDRESS ?? 600 * generosity,
+        identity: values.LIMIT_RATE_IDENTITY ?? 1_000 * generosity,
+        peer: values.LIMIT_RATE_PEER ?? 6_000 * generosity,
+        pair: values.LIMIT_RATE_PAIR ?? 120 * generosity
+      })
     })
   })
 }

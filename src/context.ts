@@ -3,6 +3,7 @@ import type { Curve } from './curve/curve.js'
 import type { KeyDeriver } from './keys/key-deriver.js'
 import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
+import type { Rates } from './rates/rates.js'
 import type { Database } from './storage/database.js'
 import type { SentMessages } from './storage/sent-messages.js'
 
@@ -24,6 +25,7 @@ export interface Context {
   readonly keys: KeyDeriver
   readonly database: Database
   readonly metrics: Metrics
+  readonly rates: Rates
 }
 
 /** What message boxes need of the federation. Without one, every message stays here. */

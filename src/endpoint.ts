@@ -12,6 +12,8 @@ interface EndpointBase {
   readonly path: string
   /** Most bytes of a request body; `limits.requestBytes` where absent. */
   readonly bodyLimit?: (limits: Limits) => number
+  /** Not counted in any rate: whoever spends what his address may ask must not make the node look ill. */
+  readonly unlimited?: true
 }
 
 /** Answers anybody. */
@@ -25,6 +27,8 @@ export interface PublicEndpoint<C = Context> extends EndpointBase {
 /** Answers proven callers only; every answer is signed for the caller's session, errors too. */
 export interface AuthenticatedEndpoint<C = Context> extends EndpointBase {
   readonly authenticated: true
+  /** Other hosts call it, with a rate of their own. */
+  readonly forHosts?: true
   readonly handler: (request: AuthenticatedRequest, context: C) => Promise<Reply>
 }
 

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import type { Resource } from './rates/rates.js'
 
 /** How an attempt to hand something on ended; `impostor`: the domain belongs to another key than its token says. */
 export type AttemptResult = 'delivered' | 'refused' | 'deferred' | 'failing' | 'impostor'
@@ -9,6 +10,8 @@ export interface Metrics {
   request(path: string, status: number, seconds: number): void
   /** A delivery was attempted. */
   attempt(result: AttemptResult): void
+  /** A request (or one recipient of one) was refused because of a rate. */
+  rateLimited(resource: Resource): void
   /** Everything, in the text format of `contentType`. */
   text(): Promise<string>
   readonly contentType: string
@@ -34,9 +37,16 @@ export function createMetrics(): Metrics {
     labelNames: ['result'],
     registers: [registry]
   })
+  const rateLimited = new Counter({
+    name: 'peerserv_rate_limited_total',
+    help: 'Requests refused because they came too often, by what was counted.',
+    labelNames: ['resource'],
+    registers: [registry]
+  })
   return {
     request: (path, status, seconds) => requests.observe({ path, status }, seconds),
     attempt: result => attempts.inc({ result }),
+    rateLimited: resource => rateLimited.inc({ resource }),
     text: () => registry.metrics(),
     contentType: registry.contentType
   }

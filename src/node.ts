@@ -3,10 +3,11 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createFederation, type FederationOptions } from '../federation/index.js'
+import { isOperator } from '../federation/storage/operators.js'
 import { acknowledgeMessage } from './api/acknowledge-message.js'
 import { type Dependency, healthz, readyz } from './api/health.js'
 import { listMessages } from './api/list-messages.js'
-import { metrics } from './api/metrics.js'
+import { metrics as metricsEndpoint } from './api/metrics.js'
 import { sendMessage } from './api/send-message.js'
 import { createApp } from './app.js'
 import type { Configuration } from './config.js'
@@ -21,11 +22,15 @@ import { Lifecycle } from './lifecycle.js'
 import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
 import { startPruning } from './pruning.js'
+import { createRates, type Rates, UNLIMITED } from './rates/rates.js'
+import { redisRateStore } from './rates/redis-store.js'
+import type { RateStore } from './rates/store.js'
 import { StartError } from './start-error.js'
 import { createDatabase, type Database } from './storage/database.js'
 import { startEmbeddedPostgres } from './storage/embedded-postgres.js'
 import { migrate } from './storage/migrate.js'
 import { checkDatabase, claimDatabase } from './storage/owner.js'
+import { postgresRateStore } from './storage/rate-limits.js'
 import { createSessionEpoch } from './storage/replays.js'
 import { SentMessages } from './storage/sent-messages.js'
 
@@ -83,7 +88,18 @@ async function start(
   await claimDatabase(database, identityKeyBytes(keys.identityKey), clock.now())
   const epoch = await createSessionEpoch(database, clock, logger)
 
-  const context: Context = { config, logger, clock, curve, keys, database, metrics: createMetrics() }
+  const metrics = createMetrics()
+  const rateStore = openRateStore(secrets.redisUrl, keys.identityKey, database)
+  lifecycle.add('store of rate limits', () => rateStore.close())
+  const rates = createRates({
+    limits: config.limits.rates,
+    clock,
+    logger,
+    onRefused: metrics.rateLimited,
+    store: rateStore,
+    isHost: identityKey => isOperator(database, identityKeyBytes(identityKey))
+  })
+  const context: Context = { config, logger, clock, curve, keys, database, metrics, rates }
   const federation = await createFederation(context, {
     redisUrl: secrets.redisUrl,
     random: Math.random,
@@ -103,20 +119,22 @@ async function start(
     { name: 'queue', check: () => federation.checkQueue() }
   ]
   const health = mountEndpoints([healthz, readyz], { dependencies, draining })
-  const listen = async (endpoints: MountedEndpoint[], host: string, port: number, name: string) => {
-    const app = createApp({ context, endpoints: [...health, ...endpoints], epoch, draining })
+  const listen = async (
+    name: string,
+    host: string,
+    port: number,
+    endpoints: MountedEndpoint[],
+    rates: Rates
+  ) => {
+    const app = createApp({ context, endpoints: [...health, ...endpoints], epoch, draining, rates })
     const server = createHttpServer(app)
     await listening(server, host, port)
     lifecycle.add(name, () => closeServer(server))
     return urlOf(server, host)
   }
 
-  const adminUrl = await listen(
-    mountEndpoints([metrics], context),
-    '127.0.0.1',
-    config.adminPort,
-    'admin server'
-  )
+  const forOperator = mountEndpoints([metricsEndpoint], context)
+  const adminUrl = await listen('admin server', '127.0.0.1', config.adminPort, forOperator, UNLIMITED)
   if (config.role !== 'api') {
     const worker = await federation.startWorker()
     lifecycle.add('worker', () => worker.stop())
@@ -128,7 +146,9 @@ async function start(
     ...federation.endpoints
   ]
   const url =
-    config.role === 'worker' ? undefined : await listen(endpoints, config.host, config.port, 'API server')
+    config.role === 'worker'
+      ? undefined
+      : await listen('API server', config.host, config.port, endpoints, rates)
 
   return {
     url,
@@ -165,6 +185,10 @@ async function openDatabase(
   })
   lifecycle.add('database', () => database.close())
   return database
+}
+
+function openRateStore(redisUrl: string | undefined, identityKey: string, database: Database): RateStore {
+  return redisUrl === undefined ? postgresRateStore(database) : redisRateStore(redisUrl, identityKey)
 }
 
 async function listening(server: Server, host: string, port: number): Promise<void> {

@@ -33,7 +33,8 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
           messagesPerBox: limits.messagesPerBox,
           bytesPerBox: limits.bytesPerBox,
           recipientsPerSend: limits.recipientsPerSend,
-          timeToLive: limits.timeToLive
+          timeToLive: limits.timeToLive,
+          rates: limits.rates
         },
         fees: {}
       }

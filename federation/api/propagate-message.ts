@@ -16,6 +16,7 @@ import {
 } from '../origin/proof.js'
 import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
 import { acceptPropagated, type ReceivedMessage, type ReceivedRecipient } from '../storage/propagated.js'
+import { Handovers } from './handovers.js'
 
 /** What one recipient alone would have been answered. */
 interface RecipientResult {
@@ -34,15 +35,17 @@ const FULL_RETRY_AFTER = 60
  * POST /propagateMessage (BRC-34; protocol section 4): another host hands on a message for recipients at home here.
  *
  * Body: see propagated-message.ts. Answers 200 with `results`, one per recipient, as soon as one of them was judged: what
- * came before is `success` again and changes nothing.
+ * came before is `success` again and changes nothing. A recipient to whom this sender has sent too much in this minute is
+ * `error` with 429 ERR_RATE_LIMITED; the others have theirs.
  *
  * Errors: 400 ERR_INVALID_PROPAGATION, 403 ERR_ORIGIN_UNPROVEN (`check` names what failed), 403 ERR_NOT_HOME where none of
- * the recipients is at home here.
+ * the recipients is at home here; 429 ERR_RATE_LIMITED where the calling host asks too often.
  */
 export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
   method: 'POST',
   path: '/propagateMessage',
   authenticated: true,
+  forHosts: true,
   bodyLimit: limits => Math.ceil((limits.requestBytes * 4) / 3) + 64 * 1024,
   async handler(request, context) {
     const { curve, clock, config, database } = context
@@ -52,15 +55,26 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     const proven = judged.recipients.filter(isProven)
     const results = judged.recipients.filter(recipient => !recipient.verdict.ok).map(refusalOf)
     if (proven.length === 0) throw onlyRefusal(results)
-    const received = receivedMessage(context, propagated, judged, proven, now)
-    const outcomes = await matchingExpressions(context.forwarding, judged.message.messageBox, matches =>
-      acceptPropagated(database, request.caller.replay, received, matches, config.limits, now)
-    )
-    const first = outcomes[0]!.outcome
-    if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
-    for (const { recipient_index, outcome } of outcomes) {
-      const recipient = received.recipients[recipient_index - 1]!.recipient.toString('hex')
-      results.push(resultOf(recipient, outcome))
+    const { originalSender } = propagated
+    const host = request.caller.identityKey
+    const handovers = await Handovers.count(context.rates, host, originalSender, proven)
+    results.push(...handovers.refused.map(tooOften))
+    if (handovers.counted.length === 0) return { body: { status: 'success', results } }
+    const received = receivedMessage(context, propagated, judged, handovers.counted, now)
+    const stored = new Set<string>()
+    try {
+      const outcomes = await matchingExpressions(context.forwarding, judged.message.messageBox, matches =>
+        acceptPropagated(database, request.caller.replay, received, matches, config.limits, now)
+      )
+      const first = outcomes[0]!.outcome
+      if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
+      for (const { recipient_index, outcome } of outcomes) {
+        const recipient = received.recipients[recipient_index - 1]!.recipient.toString('hex')
+        if (outcome === 'accepted') stored.add(recipient)
+        results.push(resultOf(recipient, outcome))
+      }
+    } finally {
+      handovers.undoAllBut(stored)
     }
     if (results.every(result => result.code === 'ERR_NOT_HOME')) {
       throw new ApiError(
@@ -135,6 +149,10 @@ function refusalOf({ recipient, verdict }: ProvenRecipient): RecipientResult {
   if (verdict.ok) return { recipient, status: 'success' }
   const { code, httpStatus, check } = verdict
   return { recipient, status: 'error', code, httpStatus, ...(check === undefined ? {} : { check }) }
+}
+
+function tooOften({ recipient, retryAfter }: Handovers<Proven>['refused'][number]): RecipientResult {
+  return { recipient, status: 'error', code: 'ERR_RATE_LIMITED', httpStatus: 429, retryAfter }
 }
 
 /** Where no recipient is proven, nothing was judged: the request as a whole is refused with the first reason. */

@@ -20,6 +20,7 @@ export const healthz: PublicEndpoint<HealthContext> = {
   method: 'GET',
   path: '/healthz',
   authenticated: false,
+  unlimited: true,
   async handler() {
     return { body: { status: 'success' } }
   }
@@ -33,6 +34,7 @@ export const readyz: PublicEndpoint<HealthContext> = {
   method: 'GET',
   path: '/readyz',
   authenticated: false,
+  unlimited: true,
   async handler(_request, { dependencies, draining }) {
     const states = await Promise.all(dependencies.map(stateOf))
     const checks = Object.fromEntries(states)

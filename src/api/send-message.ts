@@ -1,3 +1,4 @@
+import { StaleSession } from '../auth/stale-session.js'
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
 import { parseMessage } from '../message.js'
@@ -11,7 +12,8 @@ import { acceptSentMessage } from '../message-boxes.js'
  * `local`, `forwarding` or `parked` (protocol section 6). All recipients or none.
  *
  * Errors: 400 with the codes of docs/errors.md; 403 ERR_ORIGIN_UNPROVABLE, ERR_RESERVED_MESSAGEBOX; 409
- * ERR_DUPLICATE_MESSAGE; 413 ERR_MESSAGE_BODY_TOO_LARGE; 507 ERR_INBOX_QUOTA_EXCEEDED.
+ * ERR_DUPLICATE_MESSAGE; 413 ERR_MESSAGE_BODY_TOO_LARGE; 429 ERR_RATE_LIMITED, with the recipients (all or none is counted);
+ * 507 ERR_INBOX_QUOTA_EXCEEDED.
  */
 export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
@@ -19,7 +21,13 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   authenticated: true,
   async handler(request, context) {
     const message = parseMessage(context.curve, context.config.limits, request.json())
-    const results = await acceptSentMessage(context, request.caller, message)
+    const { identityKey } = request.caller
+    const recipients = message.recipients.map(({ recipient }) => recipient)
+    await context.rates.sends(identityKey, recipients)
+    const results = await acceptSentMessage(context, request.caller, message).catch(error => {
+      if (error instanceof StaleSession) context.rates.undoSends(identityKey, recipients)
+      throw error
+    })
     return {
       body: {
         status: 'success',

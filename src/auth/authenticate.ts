@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import { errorReply, setReply } from '../answer.js'
 import { ApiError } from '../errors.js'
 import type { Logger } from '../logger.js'
+import type { Rates } from '../rates/rates.js'
+import type { Visit } from '../rates/visit.js'
 import { readBody } from '../request-body.js'
 import type { Middleware, RequestContext } from '../request-state.js'
 import { authRequired, sessionNotFound, unauthorized } from './auth-errors.js'
@@ -10,27 +12,39 @@ import { StaleSession } from './stale-session.js'
 
 const BRC104_PREFIX = 'x-bsv-auth-'
 
+export interface AuthenticateOptions {
+  readonly auth: AuthContext
+  readonly logger: Logger
+  /** Bytes. */
+  readonly bodyLimit: number
+  readonly rates: Rates
+  /** Callers that are hosts have the rate of a peer here. */
+  readonly isForHosts: boolean
+}
+
 /**
  * Middleware: proves who is asking and leaves `ctx.state.caller` and `ctx.state.body`, or refuses.
  *
  * Before the session nonce is known to be ours, nothing of the body is read. Refusals up to the proof are unsigned
- * (401; 413, 415 and 408 about the body: a signature under them would answer a request that nobody has signed);
- * everything after it is signed for the session of this request, with the one exception of a StaleSession, which has
- * to be unsigned to make the client shake hands again.
- *
- * @param bodyLimit bytes
+ * (401; 413, 415 and 408 about the body: a signature under them would answer a request that nobody has signed), and
+ * counted for the address (429 in their place, see rates/visit.ts); everything after it is signed for the session of this
+ * request, a 429 for the identity too, with the one exception of a StaleSession, which has to be unsigned to make the
+ * client shake hands again.
  */
-export function authenticate(auth: AuthContext, logger: Logger, bodyLimit: number): Middleware {
+export function authenticate(options: AuthenticateOptions): Middleware {
+  const { auth, logger, rates, isForHosts } = options
   return async (ctx, next) => {
-    const request = openRequest(auth, ctx.req)
-    const pieces = await readBody(ctx.req, bodyLimit)
-    const { caller, body } = request.verify(ctx.state.target, pieces)
+    const visit = rates.visit(ctx.state.clientAddress)
+    const { request, caller, body } = await prove(ctx, visit, options)
     ctx.state.caller = caller
     ctx.state.body = body
     try {
+      await rates.caller(caller.identityKey, isForHosts)
       await next()
     } catch (error) {
       if (error instanceof StaleSession) {
+        rates.undoCaller(caller.identityKey, isForHosts)
+        await visit.refused()
         // The next handshake must be dated after the new beginning, or it would be refused as well.
         if (error.reason === 'unknown') await auth.epoch.renew()
         throw sessionNotFound()
@@ -38,6 +52,20 @@ export function authenticate(auth: AuthContext, logger: Logger, bodyLimit: numbe
       setReply(ctx, errorReply(error, ctx, logger))
     }
     sign(ctx, request, logger)
+  }
+}
+
+async function prove(ctx: RequestContext, visit: Visit, { auth, bodyLimit }: AuthenticateOptions) {
+  try {
+    const request = openRequest(auth, ctx.req)
+    await visit.show(request.sessionNonce)
+    const pieces = await readBody(ctx.req, bodyLimit)
+    const { caller, body } = request.verify(ctx.state.target, pieces)
+    visit.proven()
+    return { request, caller, body }
+  } catch (error) {
+    await visit.refused()
+    throw error
   }
 }
 

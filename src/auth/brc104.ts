@@ -61,6 +61,11 @@ export class Brc104Request {
     this.#identityKeyBytes = identityKeyBytes(identityKey)
   }
 
+  /** The one this node gave to the identity of the request; base64. */
+  get sessionNonce(): string {
+    return this.#claim.sessionNonce
+  }
+
   /**
    * @param body in the pieces it came in
    * @throws ApiError 401 ERR_AUTH_FAILED if the signature is not the session's identity over exactly this request

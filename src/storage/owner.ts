@@ -16,7 +16,9 @@ const CLAIM = statement(
  * @throws StartError if the database belongs to a node with another identity key: its users are known under that one
  */
 export async function claimDatabase(database: Database, identityKey: Buffer, now: number): Promise<void> {
-  const [row] = await database.query<{ identity_key: Buffer }>(CLAIM, [identityKey, now])
+  const claim = () => database.query<{ identity_key: Buffer }>(CLAIM, [identityKey, now])
+  // A statement that loses against another process does not see yet what that one inserted; the next one does.
+  const [row = (await claim())[0]] = await claim()
   const owner = row!.identity_key
   if (owner.equals(identityKey)) return
   throw new StartError(

@@ -9,7 +9,9 @@ import { createHttpServer } from '../../src/http-server.js'
 import { KeyDeriver } from '../../src/keys/key-deriver.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
+import { createRates, type RateLimits } from '../../src/rates/rates.js'
 import { TestUser, curve as testCurve } from '../support/client.js'
+import { MemoryRateStore } from '../support/rate-store.js'
 
 export const MEGABYTE = 1_048_576
 
@@ -25,7 +27,8 @@ const CONFIG: ToyConfig = {
     recipientsPerSend: 100,
     messagesPerBox: 1_000,
     bytesPerBox: MEGABYTE,
-    timeToLive: 86_400
+    timeToLive: 86_400,
+    rates: { address: 1_000_000, identity: 1_000_000, peer: 1_000_000, pair: 1_000_000 }
   }
 }
 
@@ -48,6 +51,7 @@ export interface ToyOptions {
   readonly curve?: Curve
   readonly port?: number
   readonly config?: Partial<ToyConfig>
+  readonly rates?: RateLimits
   readonly endpoints?: readonly Endpoint<void>[]
   readonly handlerMilliseconds?: number
 }
@@ -129,8 +133,18 @@ export async function startToyNode(options: ToyOptions = {}): Promise<ToyNode> {
   logger.error = (entry: unknown) => void log.push(entry as Record<string, unknown>)
   const config = { ...CONFIG, ...options.config }
   const endpoints = [echo, read, json, refuse, fail, open, ...(options.endpoints ?? [])]
+  const metrics = createMetrics()
+  const rates = createRates({
+    limits: options.rates ?? config.limits.rates,
+    clock,
+    logger,
+    onRefused: metrics.rateLimited,
+    store: new MemoryRateStore(),
+    isHost: async () => false
+  })
   const app: AppOptions = {
-    context: { config, logger, keys, curve, clock, metrics: createMetrics() },
+    context: { config, logger, keys, curve, clock, metrics },
+    rates,
     endpoints: mountEndpoints(endpoints, undefined),
     epoch,
     draining,

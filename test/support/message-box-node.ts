@@ -10,6 +10,8 @@ import { mountEndpoints } from '../../src/endpoint.js'
 import { createHttpServer } from '../../src/http-server.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
+import { createRates } from '../../src/rates/rates.js'
+import { postgresRateStore } from '../../src/storage/rate-limits.js'
 import { createSessionEpoch } from '../../src/storage/replays.js'
 import { SentMessages } from '../../src/storage/sent-messages.js'
 import { curve, TestUser } from './client.js'
@@ -42,20 +44,34 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
   const { database } = databases
   const allLimits = { ...config.limits, ...limits }
   const { keys } = new TestUser('node')
+  const logger = createLogger('silent')
+  const metrics = createMetrics()
+  const rateStore = postgresRateStore(database)
+  const rates = createRates({
+    limits: allLimits.rates,
+    clock,
+    logger,
+    onRefused: metrics.rateLimited,
+    store: rateStore,
+    isHost: async () => false
+  })
   const context: LocalContext = {
     config: { ...config, limits: allLimits },
-    logger: createLogger('silent'),
+    logger,
     clock,
     curve,
     keys,
     database,
     sentMessages: new SentMessages(database, keys.publicKey, allLimits),
-    metrics: createMetrics(),
+    metrics,
+    rates,
     forwarding: { matches: () => false, nudge: () => undefined }
   }
   const epoch = await createSessionEpoch(context.database, clock, context.logger)
   const endpoints = mountEndpoints([sendMessage, listMessages, acknowledgeMessage], context)
-  const server = createHttpServer(createApp({ context, endpoints, epoch, draining: { active: false } }))
+  const server = createHttpServer(
+    createApp({ context, endpoints, epoch, draining: { active: false }, rates })
+  )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
@@ -67,6 +83,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
     async stop() {
       server.close()
       server.closeAllConnections()
+      await rateStore.close()
       await databases.drop()
     }
   }

@@ -62,7 +62,8 @@ describe('configuration', () => {
         recipientsPerSend: 100,
         messagesPerBox: 10_000_000,
         bytesPerBox: 1000 * 1024 ** 3,
-        timeToLive: 30 * 24 * 60 * 60
+        timeToLive: 30 * 24 * 60 * 60,
+        rates: { address: 600_000, identity: 1_000_000, peer: 6_000_000, pair: 120_000 }
       }
     })
     expect(secrets).to.deep.equal({
@@ -98,7 +99,11 @@ describe('configuration', () => {
       LIMIT_RECIPIENTS: '5',
       LIMIT_BOX_MESSAGES: '6',
       LIMIT_BOX_BYTES: '7GiB',
-      LIMIT_TIME_TO_LIVE: '80'
+      LIMIT_TIME_TO_LIVE: '80',
+      LIMIT_RATE_ADDRESS: '9',
+      LIMIT_RATE_IDENTITY: '10',
+      LIMIT_RATE_PEER: '11',
+      LIMIT_RATE_PAIR: '12'
     })
     expect(config).to.deep.include({
       port: 1,
@@ -114,7 +119,9 @@ describe('configuration', () => {
       logLevel: 'debug',
       drainMilliseconds: 500
     })
-    expect(Object.values(config.limits)).to.deep.equal([2 ** 21, 1025, 3, 4096, 5, 6, 7 * 2 ** 30, 80])
+    const { rates, ...limits } = config.limits
+    expect(Object.values(limits)).to.deep.equal([2 ** 21, 1025, 3, 4096, 5, 6, 7 * 2 ** 30, 80])
+    expect(rates).to.deep.equal({ address: 9, identity: 10, peer: 11, pair: 12 })
     expect(secrets.privateKey).to.deep.equal(Buffer.from(KEY, 'hex'))
     expect([secrets.databaseUrl, secrets.redisUrl]).to.deep.equal([
       'postgres://u:p@/d?host=/run',
@@ -123,14 +130,15 @@ describe('configuration', () => {
     expect(warnings).to.deep.equal([])
   })
 
-  it('bounds boxes more tightly where strangers write', () => {
+  it('bounds boxes and rates more tightly where strangers write', () => {
     const { limits } = readConfiguration({ NETWORK: 'test', PUBLIC_DOMAIN: 'a.example' }).config
     expect([limits.messagesPerBox, limits.bytesPerBox]).to.deep.equal([10_000, 2 ** 30])
+    expect(limits.rates).to.deep.equal({ address: 600, identity: 1_000, peer: 6_000, pair: 120 })
   })
 
   it('cannot be changed later', () => {
     const { config } = readConfiguration({})
-    for (const part of [config, config.limits, config.peers, config.trustedProxies]) {
+    for (const part of [config, config.limits, config.limits.rates, config.peers, config.trustedProxies]) {
       expect(part).to.be.frozen
     }
   })
