@@ -71,7 +71,7 @@ export function originUnproven(check: OriginCheck): ApiError {
  * Judges a propagated message by itself, without looking at what this host knows of its recipients.
  *
  * @param now ms
- * @throws ApiError 403 ERR_ORIGIN_UNPROVEN where the request as a whole is worth nothing
+ * @throws ApiError 403 ERR_ORIGIN_UNPROVEN where the request as a whole is worth nothing, and as readSignedMessage
  */
 export function judgeOrigin(
   curve: Curve,

@@ -124,8 +124,8 @@ function identityKey(curve: Curve, value: unknown, member: string): IdentityKey 
 }
 
 function hex(value: unknown, member: string, fewest: number, most: number): Buffer {
-  if (typeof value === 'string' && /^(?:[0-9a-f]{2})+$/i.test(value)) {
-    if (value.length >= fewest * 2 && value.length <= most * 2) return Buffer.from(value, 'hex')
+  if (typeof value === 'string' && value.length >= fewest * 2 && value.length <= most * 2) {
+    if (/^(?:[0-9a-f]{2})+$/i.test(value)) return Buffer.from(value, 'hex')
   }
   throw invalid(member, fewest === most ? `${most} bytes in hex` : `${fewest} to ${most} bytes in hex`)
 }

@@ -11,12 +11,20 @@ export interface SignedMessage {
   readonly message: Message
 }
 
+/** Of a request that is a message, but not one that this host takes: told as /sendMessage tells it. */
+const NOT_TAKEN: ReadonlySet<string> = new Set([
+  'ERR_MESSAGE_BODY_TOO_LARGE',
+  'ERR_TOO_MANY_RECIPIENTS',
+  'ERR_RESERVED_MESSAGEBOX'
+])
+
 /**
  * Reads a message out of the exact bytes that its sender signed, and out of nothing else: method, path, recipients, box
  * and body (protocol section 4). A signed request for another endpoint is no message.
  *
  * @param format undefined where a plain BRC-34 host did not say: a BRC-104 preimage or an Authrite body
  * @returns undefined where the bytes are no /sendMessage request
+ * @throws ApiError 413 ERR_MESSAGE_BODY_TOO_LARGE, 400 ERR_TOO_MANY_RECIPIENTS, 403 ERR_RESERVED_MESSAGEBOX
  */
 export function readSignedMessage(
   curve: Curve,
@@ -35,7 +43,7 @@ export function readSignedMessage(
     if (format === 'brc103') return { format, message: parseMessage(curve, limits, liveSend(json)) }
     return { format: 'authrite', message: parseMessage(curve, limits, json) }
   } catch (error) {
-    if (error instanceof ApiError) return undefined
+    if (error instanceof ApiError && !NOT_TAKEN.has(error.code)) return undefined
     throw error
   }
 }
