@@ -64,6 +64,7 @@ create table deliveries (
 );
 create index deliveries_pending on deliveries (domain, id) where state = 'pending';
 create index deliveries_pending_lane on deliveries (domain, lane, id) where state = 'pending';
+create index deliveries_claimed on deliveries (domain) where state = 'pending' and claimed_until is not null;
 create index deliveries_sender on deliveries (sender, message_id);
 create index deliveries_expires_at on deliveries (expires_at);
 create sequence delivery_claims;
@@ -489,6 +490,7 @@ declare
   v_limit integer := p_limit;
   v_destination destinations%rowtype;
   v_claim bigint;
+  v_ids bigint[];
 begin
   -- One claimer at a time per domain: two could else take neighbours of one lane.
   perform pg_advisory_xact_lock(hashtextextended(p_domain, 35));
@@ -502,20 +504,42 @@ begin
     end if;
     v_limit := 1;
   end if;
+  -- However much waits, the oldest few are enough as a rule: the first of a lane among them is the first of that lane.
+  -- Spelled as a range, since only one index has that order; with `=` Postgres may walk the primary key through all that
+  -- is delivered, or sort all that waits.
+  with oldest as (
+    select id, lane, next_attempt_at, claimed_until from deliveries
+    where domain between p_domain and p_domain and state = 'pending' order by domain, id limit 200
+  ), heads as (
+    select distinct on (lane) * from oldest order by lane, id
+  )
+  select array_agg(id) into v_ids from (
+    select id from heads where next_attempt_at <= p_now and coalesce(claimed_until, 0) <= p_now
+    order by id limit v_limit
+  ) due;
+  -- Where all of those lanes wait, there may be others behind them: one step of the index for each lane.
+  if v_ids is null then
+    with recursive heads as (
+      (select id, lane, next_attempt_at, claimed_until from deliveries
+       where domain = p_domain and state = 'pending' order by lane, id limit 1)
+      union all
+      select n.* from heads h cross join lateral (
+        select d.id, d.lane, d.next_attempt_at, d.claimed_until from deliveries d
+        where d.domain = p_domain and d.state = 'pending' and d.lane > h.lane order by d.lane, d.id limit 1
+      ) n
+    )
+    select array_agg(id) into v_ids from (
+      select id from heads where next_attempt_at <= p_now and coalesce(claimed_until, 0) <= p_now
+      order by id limit v_limit
+    ) due;
+  end if;
+  if v_ids is null then
+    return;
+  end if;
   v_claim := nextval('delivery_claims');
   return query
     update deliveries d set attempts = d.attempts + 1, claim = v_claim, claimed_until = p_claimed_until
-    where d.id in (
-      select c.id from deliveries c
-      where c.domain = p_domain and c.state = 'pending' and c.next_attempt_at <= p_now
-        and coalesce(c.claimed_until, 0) <= p_now
-        and not exists (
-          select from deliveries e
-          where e.domain = c.domain and e.lane = c.lane and e.state = 'pending' and e.id < c.id
-        )
-      order by c.id
-      limit v_limit
-    )
+    where d.id = any (v_ids)
     returning d.*;
 end $$;
 
@@ -595,8 +619,9 @@ begin
   v_home := exists (
     select from chosen_hosts(v_box.recipient, p_self, p_expressions, p_matches) where operator_key = p_self
   );
+  -- The page first: what is joined before a limit may be the whole box.
   with page as (
-    select m.*, e.withheld from messages m join envelopes e on e.id = m.envelope_id
+    select * from messages m
     where m.box_id = p_box_id and m.position > p_after and m.expires_at > p_now
     order by m.position limit p_limit
   ), planned as (
@@ -606,9 +631,9 @@ begin
     )
     select h.domain, h.operator_key, m.recipient, m.sender, v_box.name, m.shown_id, m.name, m.envelope_id, m.id_key,
       lane_of(m.sender, m.recipient, v_box.name), m.parked, m.first_seen, p_now, p_now, m.expires_at
-    from page m
+    from page m join envelopes e on e.id = m.envelope_id
     cross join chosen_hosts(v_box.recipient, p_self, p_expressions, p_matches) h
-    where h.operator_key <> p_self and not m.withheld
+    where h.operator_key <> p_self and not e.withheld
       and (not v_home or m.parked or h.first_seen >= m.created_at)
       and (m.forwardable or (m.origin = 'local' and exists (
         select from sender_authorizations a
@@ -636,7 +661,7 @@ end $$;
 create function claim_overdue_deliveries(p_now bigint, p_give_up_before bigint, p_limit integer)
 returns setof deliveries language sql as $$
   update deliveries d set claim = nextval('delivery_claims'), claimed_until = p_now + 60000
-  where d.id in (
+  where d.id = any (array(
     select id from (
       (select id from deliveries
        where state = 'pending' and expires_at <= p_now and coalesce(claimed_until, 0) <= p_now
@@ -647,7 +672,7 @@ returns setof deliveries language sql as $$
          and coalesce(e.claimed_until, 0) <= p_now
        limit p_limit)
     ) overdue
-  )
+  ))
   returning d.*
 $$;
 

@@ -53,8 +53,8 @@ describe('hosts of one recipient', () => {
   })
   after(async () => {
     await Promise.all([one?.remove(), two?.remove()])
-    await Promise.all(fakes.map(fake => fake.close()))
     await door?.stop()
+    await Promise.all(fakes.map(fake => fake.close()))
   })
 
   /** Node two as its tokens name it. */

@@ -1,0 +1,265 @@
+import { expect } from 'chai'
+import { planBox } from '../../federation/storage/catch-ups.js'
+import {
+  claimDeliveries,
+  claimOverdue,
+  dueDomains,
+  finishDelivery,
+  pruneFederation
+} from '../../federation/storage/deliveries.js'
+import type { Database } from '../../src/storage/database.js'
+import { pruneMessageBoxes } from '../../src/storage/messages.js'
+import { type Answer, TestUser } from '../support/client.js'
+import {
+  BUSY_DOMAIN,
+  COUNTS,
+  EXPIRED_AT,
+  loadMillionMessages,
+  recipientKey,
+  SINGLE_LANE_DOMAIN
+} from '../support/million-messages.js'
+import { startTestNode, type TestNode } from '../support/nodes.js'
+import {
+  type Observed,
+  observeStatements,
+  type Scan,
+  type StatementObserver
+} from '../support/observed-statements.js'
+import { propagated } from '../support/propagated.js'
+
+/** Tables that grow with use. */
+const LARGE = [
+  'messages',
+  'message_names',
+  'message_boxes',
+  'envelopes',
+  'deliveries',
+  'client_message_ids',
+  'seen_requests'
+]
+/** After five runs Postgres may keep a plan that knows nothing of the values. */
+const RUNS = 7
+
+describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
+  let node: TestNode
+  let database: Database
+  let observer: StatementObserver
+  const alice = new TestUser('alice of plans')
+  const bob = new TestUser('bob of plans')
+  const carol = new TestUser('carol of plans')
+
+  before(async function () {
+    this.timeout(180_000)
+    // Its worker would deliver.
+    node = await startTestNode('plans', { environment: { ROLE: 'api' } })
+    await loadMillionMessages(node.databases.connectionString, bob.identityKey)
+    observer = await observeStatements(node.databases.connectionString, 'peerserv')
+    // New connections for everything from here on.
+    await node.stop()
+    await node.restart()
+    database = node.node.context.database
+    await Promise.all([alice.handshake(node.url), bob.handshake(node.url)])
+    await database.query(
+      {
+        name: '',
+        text: `insert into phip_hosts (recipient, operator_key, first_seen, live, domain) values ($1, $2, 1, true, $3)`
+      },
+      [Buffer.from(carol.identityKey, 'hex'), recipientKey(77), 'carol.example.org']
+    )
+  })
+  after(async () => {
+    observer?.stop()
+    await node?.remove()
+  })
+
+  /** Statements of the request itself; requests are counted beside them. */
+  const roundTrips = ({ statements }: Observed): string[] =>
+    statements.filter(name => !/rate|rlflx/i.test(name))
+
+  /** Every scan of a large table goes by an index, and looks at no more rows than that. */
+  function expectIndexed({ scans }: Observed, rows: number, ...tables: readonly string[]): void {
+    const large = scans.filter(({ table }) => LARGE.includes(table))
+    const told = (scan: Scan) => `${scan.type} of ${scan.table}, ${scan.rows} rows: ${scan.query}`
+    expect(large.filter(({ type }) => type === 'Seq Scan').map(told)).to.deep.equal([])
+    expect(large.filter(scan => scan.rows > rows).map(told)).to.deep.equal([])
+    // Otherwise nothing was watched.
+    expect(large.map(({ table }) => table)).to.include.members(tables)
+  }
+
+  async function repeated(work: (run: number) => Promise<unknown>): Promise<Observed[]> {
+    const all: Observed[] = []
+    for (let run = 0; run < RUNS; run++) all.push(await observer.during(() => work(run)))
+    return all
+  }
+
+  const accepted = (answer: Answer): void => {
+    expect(answer.status, answer.body.toString()).to.equal(200)
+  }
+
+  const sealed = (seed: string) =>
+    JSON.stringify({ encryptedMessage: Buffer.alloc(60, seed).toString('base64') })
+
+  for (const [what, recipient, delivery] of [
+    ['somebody without a host', bob, 'parked'],
+    ['somebody with a host', carol, 'forwarding']
+  ] as const) {
+    it(`a message to ${what} is one round trip, on indexes`, async () => {
+      const all = await repeated(async run => {
+        const seed = `${what} ${run}`
+        const message = {
+          recipient: recipient.identityKey,
+          messageBox: 'inbox',
+          messageId: seed,
+          body: sealed(seed)
+        }
+        const answer = await alice.post(node.url, '/sendMessage', { message })
+        accepted(answer)
+        expect((answer.json.results as object[])[0]).to.include({ delivery })
+      })
+      for (const observed of all) {
+        expect(roundTrips(observed)).to.have.length(1)
+        expectIndexed(observed, 50, 'client_message_ids')
+      }
+    })
+  }
+
+  it('a message to a hundred people is one round trip, on indexes', async () => {
+    const recipients = Array.from(
+      { length: 100 },
+      (_, i) => new TestUser(`one of a hundred ${i}`).identityKey
+    )
+    const all = await repeated(async run => {
+      const body = sealed(`hundred ${run}`)
+      accepted(
+        await alice.post(node.url, '/sendMessage', { message: { recipients, messageBox: 'inbox', body } })
+      )
+    })
+    for (const observed of all) {
+      expect(roundTrips(observed)).to.have.length(1)
+      expectIndexed(observed, 200, 'message_boxes')
+    }
+  })
+
+  it('a list is one round trip, on indexes, wherever in the box it begins', async () => {
+    let cursor: unknown
+    const all = await repeated(async () => {
+      const { json } = await bob.post(node.url, '/listMessages', { messageBox: 'inbox', limit: 200, cursor })
+      expect(json.messages).to.have.length(200)
+      cursor = json.nextCursor
+    })
+    for (const observed of all) {
+      expect(roundTrips(observed)).to.have.length(1)
+      expectIndexed(observed, 250, 'messages', 'message_boxes')
+    }
+  })
+
+  it('an acknowledgement is one round trip, on indexes', async () => {
+    const all = await repeated(async run => {
+      const messageIds = [`somebody without a host ${run}`]
+      const answer = await bob.post(node.url, '/acknowledgeMessage', { messageIds })
+      expect(answer.json).to.deep.equal({ status: 'success', acknowledged: 1 })
+    })
+    for (const observed of all) {
+      expect(roundTrips(observed)).to.have.length(1)
+      expectIndexed(observed, 20, 'messages', 'message_boxes', 'envelopes')
+    }
+  })
+
+  it('what another host hands on goes by indexes', async () => {
+    await database.query(
+      {
+        name: '',
+        text: `insert into routing_authorizations (recipient, text, signature, authorized_at) values ($1, 'x', 'x', 1)`
+      },
+      [Buffer.from(bob.identityKey, 'hex')]
+    )
+    const host = new TestUser('host of plans')
+    await host.handshake(node.url)
+    const all = await repeated(async run => {
+      const message = { recipient: bob.identityKey, messageBox: 'inbox', body: `handed on ${run}` }
+      accepted(await host.post(node.url, '/propagateMessage', propagated(host, alice, message)))
+    })
+    for (const observed of all) expectIndexed(observed, 50, 'message_names')
+  })
+
+  it('where messages are is told on indexes', async () => {
+    const all = await repeated(async run => {
+      const { json } = await alice.post(node.url, '/deliveryStatus', {
+        messageIds: [`somebody with a host ${run}`]
+      })
+      expect(json.deliveries).to.have.length(1)
+    })
+    for (const observed of all) expectIndexed(observed, 20, 'deliveries')
+  })
+
+  it('deliveries are claimed and ended on indexes', async () => {
+    const all = await repeated(async run => {
+      const now = Date.now()
+      const claimed = await claimDeliveries(database, BUSY_DOMAIN, now, now + 60_000, 8)
+      expect(claimed).to.have.length(8)
+      for (const delivery of claimed) {
+        expect(
+          await finishDelivery(database, delivery, run % 2 ? 'refused' : 'delivered', 'x', now)
+        ).to.equal(true)
+      }
+    })
+    for (const observed of all) expectIndexed(observed, 250, 'deliveries')
+  })
+
+  it('deliveries of one long lane are claimed without a look at all of it', async () => {
+    const all = await repeated(async () => {
+      const now = Date.now()
+      const claimed = await claimDeliveries(database, SINGLE_LANE_DOMAIN, now, now + 60_000, 8)
+      expect(claimed).to.have.length(1)
+      await finishDelivery(database, claimed[0]!, 'delivered', 'x', now)
+    })
+    for (const observed of all) expectIndexed(observed, 250, 'deliveries')
+  })
+
+  it('a host that has been failing is probed without a look at all that waits for it', async () => {
+    await database.query(
+      {
+        name: '',
+        text: `insert into destinations (domain, failures, failing_since, backoff_until, last_answer) values ($1, 1, 1, 1, 'x')`
+      },
+      [BUSY_DOMAIN]
+    )
+    const all = await repeated(async () => {
+      const now = Date.now()
+      const claimed = await claimDeliveries(database, BUSY_DOMAIN, now, now + 60_000, 8)
+      expect(claimed).to.have.length(1)
+      await finishDelivery(database, claimed[0]!, 'delivered', 'x', now)
+    })
+    for (const observed of all) expectIndexed(observed, 250, 'deliveries')
+  })
+
+  it('domains with something to do are found by one step each', async () => {
+    const all = await repeated(async () => {
+      expect(await dueDomains(database, Date.now(), 1_000)).to.have.length.within(500, 600)
+    })
+    for (const observed of all) expectIndexed(observed, 2_000, 'deliveries')
+  })
+
+  it('what is overdue is found by its time', async () => {
+    const all = await repeated(async () => {
+      expect(await claimOverdue(database, Date.now(), 0, 100)).to.have.length(0)
+    })
+    for (const observed of all) expectIndexed(observed, 250, 'deliveries')
+  })
+
+  it('a page of a box is planned on indexes', async () => {
+    const box = { id: 1, name: 'inbox' }
+    const all = await repeated(run =>
+      planBox(database, box, run * 200, 200, Date.now(), node.node.context.keys.publicKey, new Map())
+    )
+    for (const observed of all) expectIndexed(observed, 1_000, 'messages', 'envelopes')
+  })
+
+  it('what has expired is deleted on indexes', async () => {
+    const all = await repeated(async () => {
+      expect(await pruneMessageBoxes(database, EXPIRED_AT + 1, 100)).to.equal(200)
+      await pruneFederation(database, EXPIRED_AT + 1, 100)
+    })
+    for (const observed of all) expectIndexed(observed, 1_000, 'messages', 'message_names', 'envelopes')
+  })
+})

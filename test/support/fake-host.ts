@@ -1,0 +1,42 @@
+import { TestUser } from './client.js'
+import { type Script, ScriptedHost } from './peer.js'
+import { ServerHalf } from './server-half.js'
+
+const AUTH = 'POST /.well-known/auth'
+const PROPAGATE = 'POST /propagateMessage'
+
+/** A host that proves its key and answers every message in one way. */
+export interface FakeHost {
+  readonly operator: TestUser
+  readonly domain: string
+  /** How often it was asked to take a message. */
+  readonly asked: number
+  /** What it answers from now on, signed. */
+  answers(status: number, body: object): void
+  close(): Promise<void>
+}
+
+/** As a plain BRC-34 host answers who has taken a message. */
+export const TAKEN = { status: 'success' }
+
+export async function startFakeHost(name: string, status = 200, body: object = TAKEN): Promise<FakeHost> {
+  const operator = new TestUser(`operator ${name}`)
+  const half = new ServerHalf(operator.privateKey.toString('hex'))
+  const host = await ScriptedHost.start()
+  let answer: Script = half.signed(status, body)
+  host.always(AUTH, half.handshake())
+  host.always(PROPAGATE, (request, response) => answer(request, response))
+  // It says nothing of its tokens.
+  host.always('POST /lookup', half.signed(503, {}))
+  return {
+    operator,
+    domain: host.domain,
+    get asked() {
+      return host.count('/propagateMessage')
+    },
+    answers(nextStatus, nextBody) {
+      answer = half.signed(nextStatus, nextBody)
+    },
+    close: () => host.close()
+  }
+}
