@@ -67,7 +67,7 @@ export async function createQueue(options: QueueOptions): Promise<JobQueue> {
 
 function postgresQueue({ databaseUrl, logger }: QueueOptions): BullQueue {
   const connection = {
-    connectionString: databaseUrl,
+    ...withoutOptions(databaseUrl),
     migrate: true,
     application_name: 'peerserv queue',
     max: 4
@@ -84,6 +84,15 @@ function postgresQueue({ databaseUrl, logger }: QueueOptions): BullQueue {
     logger,
     async () => undefined
   )
+}
+
+/** Options in the address would take the place of the search path that BullMQ sets; beside it they are joined with that. */
+function withoutOptions(databaseUrl: string): { connectionString: string; options?: string } {
+  if (!databaseUrl.includes('options=')) return { connectionString: databaseUrl }
+  const url = new URL(databaseUrl)
+  const options = url.searchParams.get('options')
+  url.searchParams.delete('options')
+  return options === null ? { connectionString: databaseUrl } : { connectionString: url.href, options }
 }
 
 async function redisQueue({ identityKey, logger }: QueueOptions, redisUrl: string): Promise<BullQueue> {

@@ -11,7 +11,7 @@ import { settleDelivered, settleUndelivered } from './settle.js'
 /** Calls to one domain at once; each carries deliveries of different lanes. */
 const CALLS_AT_ONCE = 8
 /** A claim outlasts every attempt (the door outward gives up after 15 s); then another worker may take it. */
-const CLAIM_MILLISECONDS = 60_000
+const CLAIM_MILLISECONDS = 25_000
 /** A results answer speaks of one hundred recipients at most. */
 const ANSWER_BYTES = 64 * 1024
 

@@ -18,7 +18,7 @@ describe('bad input', () => {
   let judge: Judge
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     node = await startTestNode('bad input', {
       environment: { LIMIT_REQUEST_BYTES: String(REQUEST_BYTES), LIMIT_BODY_BYTES: '65536' }
     })
@@ -58,7 +58,7 @@ describe('bad input', () => {
   })
 
   it('as a body that is no strict JSON, or no object, is refused by every call', async function () {
-    this.timeout(20_000)
+    this.timeout(60_000)
     await judge.all(
       calls.flatMap(call =>
         badDocuments(call.valid()).flatMap(([label, body]) => [
@@ -78,7 +78,7 @@ describe('bad input', () => {
   })
 
   it('as a member of a wrong kind is refused by every call', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     await judge.all(
       calls.flatMap(call =>
         Object.entries(call.members).flatMap(([member, right]) =>

@@ -26,7 +26,7 @@ describe('a node whose Postgres is away', () => {
   const bob = new TestUser('bob of an outage')
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     postgres = await startCrashingPostgres()
     const options = { federation: { random: () => 0 } }
     ;[neighbour] = (await startMesh(['neighbour of an outage'], { options })) as [TestNode]
@@ -87,7 +87,7 @@ describe('a node whose Postgres is away', () => {
     (await listMessages(bob, node, messageBox)).map(({ messageId }) => messageId)
 
   it('crashing: answers every request soon, loses nothing, and goes on by itself', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     await send(alice, node, 'crash', 'before')
     const accepted: string[] = []
     const statuses = new Set<number>()
@@ -113,7 +113,7 @@ describe('a node whose Postgres is away', () => {
   })
 
   it('silent: says so within a second or two, whoever asks, and serves again when it is back', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     await isReady()
     await send(alice, node, 'silent', 'before silence')
     const resume = await silence()
@@ -163,7 +163,7 @@ describe('a node whose Postgres is away', () => {
   })
 
   it('away and back again many times never ends the node', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     for (let i = 0; i < 3; i++) {
       const pid = postgres.pid
       process.kill(pid!, 'SIGKILL')

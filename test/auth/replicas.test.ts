@@ -17,7 +17,7 @@ describe('two processes of one node behind a round-robin proxy', () => {
   const bob = new TestUser('bob of replicas')
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     postgres = await startCrashingPostgres()
     const environment = { DATABASE_URL: postgres.connectionString }
     replicas = await Promise.all([1, 2].map(() => startTestNode('replicas', { environment })))
@@ -118,7 +118,7 @@ describe('two processes of one node behind a round-robin proxy', () => {
   })
 
   it('refuse what is older than a crash of Postgres; the stock client goes on by itself', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     const clients = [stockClient(alice), stockClient(bob)] as const
     await correspond(...clients, 'crash', 2)
     await call(clients[0], '/sendMessage', {

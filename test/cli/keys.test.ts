@@ -5,7 +5,7 @@ import { curve } from '../support/client.js'
 import { Folder, Program } from './program.js'
 
 describe('keys of users', function () {
-  this.timeout(30_000)
+  this.timeout(60_000)
   const folder = new Folder()
   const program = new Program(folder)
 

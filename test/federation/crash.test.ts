@@ -33,7 +33,7 @@ describe('a node killed in the middle of 500 messages (SIGKILL)', () => {
   let recipients: readonly Recipient[]
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     ;[one, two, three] = (await startProcessMesh(['crash one', 'crash two', 'crash three'])) as [
       ProcessNode,
       ProcessNode,

@@ -17,7 +17,7 @@ function losses(store: QueueStore): void {
   const bob = new TestUser('bob of lost queues')
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     ;[one, two] = (await startMesh([`${store.name} loss one`, `${store.name} loss two`], {
       environment: store.environment,
       options: { federation: { random: () => 0 } }
@@ -64,7 +64,7 @@ function losses(store: QueueStore): void {
   })
 
   it('loses no message that waits for its host', async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     const ids = Array.from({ length: MESSAGES }, (_, i) => `waiting ${i}`)
     await two.stop()
     for (const id of ids) await send(bob, 'waiting', id)

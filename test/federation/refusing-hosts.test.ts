@@ -36,7 +36,7 @@ describe('hosts of one recipient', () => {
   let names = 0
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     const options = { clock, federation: { random: () => 0 } }
     const [portOne, portTwo] = [await freePort(), await freePort()]
     door = await startRoundRobin([`http://localhost:${portTwo}`])

@@ -42,7 +42,7 @@ describe('taking a routing authorization back', () => {
   let users = 0
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     ;[one, two] = (await startMesh(['routing one', 'routing two'], {
       options: { federation: { random: () => 0 } }
     })) as [TestNode, TestNode]
@@ -210,7 +210,7 @@ describe('the hourly limit of authorizations on a network where they cost someth
   const domain = 'host.example.org'
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     node = await startTestNode('hourly', {
       environment: { NETWORK: 'private', PUBLIC_DOMAIN: domain },
       options: { clock }

@@ -151,7 +151,7 @@ describe('rates of a node', () => {
   const clock = new ManualClock()
   const peer = new TestUser('another host')
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     node = await startTestNode('with rates', {
       environment: {
         LIMIT_RATE_ADDRESS: '30',

@@ -169,7 +169,7 @@ describe('a budget', () => {
   })
 
   it('remembers so many keys and no more', async function () {
-    this.timeout(20_000)
+    this.timeout(60_000)
     setFlagsFromString('--expose-gc')
     const gc = runInNewContext('gc') as () => void
     const process = budget(1_000)

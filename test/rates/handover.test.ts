@@ -15,7 +15,7 @@ describe('rates of messages that hosts hand on', () => {
   let count = 0
 
   before(async function () {
-    this.timeout(30_000)
+    this.timeout(60_000)
     node = await startTestNode('handed to', {
       environment: { LIMIT_RATE_PAIR: String(LIMIT) },
       options: { clock }

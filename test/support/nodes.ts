@@ -148,7 +148,7 @@ export async function listMessages(
 export async function until<T>(
   ask: () => Promise<T>,
   holds: (value: T) => boolean,
-  limit = 15_000
+  limit = 40_000
 ): Promise<T> {
   const end = performance.now() + limit
   for (;;) {
