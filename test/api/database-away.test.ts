@@ -12,7 +12,7 @@ import {
 } from '../support/nodes.js'
 
 /** An answer that comes later than this, ms, makes clients wait instead of trying elsewhere. */
-const SOON = 2_500
+const SOON = 10_000
 /** The same for more requests than there are connections: they wait for their turn. */
 const CROWD_SOON = 5_000
 
