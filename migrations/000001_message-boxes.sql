@@ -234,8 +234,14 @@ begin
   from (select box_id, position from messages where expires_at <= p_now order by expires_at limit p_limit) m;
   if v_box_ids is not null then
     perform from message_boxes where id = any (v_box_ids) order by id for update;
+    -- When a sealed message was first seen is a stranger's word: one who lets it expire early must not keep it from coming
+    -- again with a later statement or a proof.
+    delete from message_names n using unnest(v_box_ids, v_positions) as e (box_id, position), messages m
+      where m.box_id = e.box_id and m.position = e.position and m.origin = 'sealed'
+        and n.recipient = m.recipient and n.name = m.name;
     v_total := v_total + remove_messages(v_box_ids, v_positions, p_now);
   end if;
+
 
   delete from message_names where (recipient, name) in
     (select recipient, name from message_names where forget_at <= p_now order by forget_at limit p_limit);

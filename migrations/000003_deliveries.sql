@@ -169,23 +169,44 @@ create function hold_envelope(
     proof = coalesce(e.proof, excluded.proof)
 $$;
 
--- A sealed message gives way to a better proof of the same ciphertext. Answers how many holds of the envelope that took.
+-- A sealed message gives way to a better proof of the same ciphertext, with the words, the id and the time that this proof
+-- speaks of: a stranger who sent the ciphertext first decides nothing of that. Answers how many holds of the envelope it took.
 create function improve_proof(
-  p_recipient bytea, p_name bytea, p_origin text, p_proof jsonb, p_envelope_id bytea, p_forwardable boolean
+  p_recipient bytea, p_name bytea, p_origin text, p_proof jsonb, p_envelope_id bytea, p_forwardable boolean,
+  p_body bytea, p_wrapped boolean, p_client_id text, p_first_seen bigint, p_expires_at bigint, p_forget_after bigint
 ) returns integer language plpgsql as $$
 declare
-  v_envelope_id bytea;
+  v_message messages%rowtype;
+  v_shown text;
+  v_bytes integer := octet_length(p_body);
 begin
-  select m.envelope_id into v_envelope_id
-    from message_names n join messages m on m.box_id = n.box_id and m.position = n.position
-    where n.recipient = p_recipient and n.name = p_name and m.name = p_name and m.origin = 'sealed' for update of m;
-  if not found or p_origin = 'sealed' then
+  if p_origin = 'sealed' then
     return 0;
   end if;
-  update messages m set origin = p_origin, proof = p_proof, envelope_id = p_envelope_id, forwardable = p_forwardable
-    from message_names n
-    where n.recipient = p_recipient and n.name = p_name and m.box_id = n.box_id and m.position = n.position;
-  perform release_envelopes(array[v_envelope_id]);
+  -- Boxes before messages, as everybody locks them.
+  perform from message_boxes b where b.id = (
+    select n.box_id from message_names n where n.recipient = p_recipient and n.name = p_name
+  ) for update;
+  select m.* into v_message
+    from message_names n join messages m on m.box_id = n.box_id and m.position = n.position
+    where n.recipient = p_recipient and n.name = p_name and m.name = p_name and m.origin = 'sealed';
+  if not found then
+    return 0;
+  end if;
+  v_shown := v_message.shown_id;
+  if p_client_id is not null and not exists (
+    select from messages m where m.recipient = p_recipient and m.shown_id = p_client_id
+  ) then
+    v_shown := p_client_id;
+  end if;
+  update messages m set
+    origin = p_origin, proof = p_proof, envelope_id = p_envelope_id, forwardable = p_forwardable, body = p_body,
+    wrapped = p_wrapped, bytes = v_bytes, shown_id = v_shown, first_seen = p_first_seen, expires_at = p_expires_at
+    where m.box_id = v_message.box_id and m.position = v_message.position;
+  update message_boxes set byte_count = byte_count - v_message.bytes + v_bytes where id = v_message.box_id;
+  update message_names set forget_at = p_expires_at + p_forget_after
+    where recipient = p_recipient and name = p_name;
+  perform release_envelopes(array[v_message.envelope_id]);
   return 1;
 end $$;
 
@@ -291,9 +312,6 @@ begin
     end if;
     if exists (select from message_names where recipient = p_recipients[i] and name = p_names[i]) then
       v_outcomes[i] := 'repeat';
-      v_holds := v_holds + improve_proof(
-        p_recipients[i], p_names[i], 'local', p_proofs[i], p_envelope_id, v_forwardable[i]
-      );
       continue;
     end if;
     -- Of two messages with one id the later is shown under its integer.
@@ -320,7 +338,12 @@ begin
   for i in 1 .. v_count loop
     recipient_index := i; outcome := v_outcomes[i]; delivery := v_deliveries[i]; shown_id := v_shown[i];
     forwardable := v_forwardable[i]; domains := null;
-    if outcome = 'accepted' then
+    if outcome = 'repeat' then
+      v_holds := v_holds + improve_proof(
+        p_recipients[i], p_names[i], 'local', p_proofs[i], p_envelope_id, forwardable, p_body, p_wrapped,
+        p_client_ids[i], p_now, p_expires_at[i], p_forget_after
+      );
+    else
       if delivery <> 'forwarding' then
         perform store_message(
           p_recipients[i], p_box, p_names[i], shown_id, p_sender, p_body, p_wrapped, p_envelope_id, 'local',
@@ -407,6 +430,8 @@ create function accept_propagated(
 ) returns table (recipient_index integer, outcome text, expressions text[]) language plpgsql as $$
 declare
   v_expression text;
+  v_origin text;
+  v_void boolean;
   v_shown text;
   v_box message_boxes%rowtype;
   v_holds integer := 0;
@@ -429,21 +454,25 @@ begin
   for i in 1 .. cardinality(p_recipients) loop
     recipient_index := i;
     outcome := 'accepted';
+    -- An attestation that counts for nothing takes nothing away from a sealed body.
+    v_void := p_origins[i] = 'home-host' and authorization_void(p_sender, p_attesting_host, p_given);
+    v_origin := case when v_void and p_reflection_keys[i] is not null then 'sealed' else p_origins[i] end;
     select a.box_expression into v_expression from routing_authorizations a
       where a.recipient = p_recipients[i] and a.revoked_at is null;
     if not found or not coalesce(p_matches[array_position(p_expressions, v_expression)], v_expression is null) then
       outcome := 'not-home';
-    elsif p_origins[i] = 'home-host' and authorization_void(p_sender, p_attesting_host, p_given) then
+    elsif v_void and v_origin = 'home-host' then
       outcome := 'void';
-    elsif p_origins[i] = 'sealed'
+    elsif v_origin = 'sealed'
       and exists (select from sent_ciphertexts where ciphertext_key = p_reflection_keys[i]) then
       outcome := 'reflected';
     elsif exists (select from message_names where recipient = p_recipients[i] and name = p_names[i]) then
       outcome := 'repeat';
       v_holds := v_holds + improve_proof(
-        p_recipients[i], p_names[i], p_origins[i], p_proofs[i], p_envelope_id, true
+        p_recipients[i], p_names[i], v_origin, p_proofs[i], p_envelope_id, true, p_body, p_wrapped, p_client_ids[i],
+        p_first_seen[i], p_expires_at[i], p_forget_after
       );
-      if p_origins[i] = 'sealed' then
+      if v_origin = 'sealed' then
         -- Of several statements when it was first seen the latest counts.
         update messages m set first_seen = p_first_seen[i], expires_at = p_expires_at[i]
           from message_names n
@@ -464,7 +493,7 @@ begin
           v_shown := p_client_ids[i];
         end if;
         perform store_message(
-          p_recipients[i], p_box, p_names[i], v_shown, p_sender, p_body, p_wrapped, p_envelope_id, p_origins[i],
+          p_recipients[i], p_box, p_names[i], v_shown, p_sender, p_body, p_wrapped, p_envelope_id, v_origin,
           p_proofs[i], true, false, null, p_first_seen[i], p_now, p_expires_at[i],
           p_forget_after, p_max_messages, p_max_bytes
         );
