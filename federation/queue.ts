@@ -154,6 +154,8 @@ class BullQueue implements JobQueue {
   readonly #createWorker: (process: Process, concurrency: number) => Closable
   readonly #logger: Logger
   readonly #disconnect: () => Promise<void>
+  /** Jobs on their way into the queue, and whether the same one was asked for meanwhile: a burst is one or two. */
+  readonly #adding = new Map<string, boolean>()
   #worker: Closable | undefined
 
   constructor(
@@ -174,10 +176,20 @@ class BullQueue implements JobQueue {
   }
 
   add(name: JobName, subject: string): void {
-    const deduplication = { id: `${name}-${digest(subject)}`, keepLastIfActive: true }
-    this.#queue
-      .add(name, { subject }, { ...KEEP_NOTHING, deduplication })
-      .catch(error => this.#unreachable(error))
+    const id = `${name}-${digest(subject)}`
+    const isUnderWay = this.#adding.has(id)
+    // What was added before this moment may have been worked on before it too: once more, then.
+    this.#adding.set(id, isUnderWay)
+    if (!isUnderWay) void this.#add(id, name, subject)
+  }
+
+  async #add(id: string, name: JobName, subject: string): Promise<void> {
+    const options = { ...KEEP_NOTHING, deduplication: { id, keepLastIfActive: true } }
+    do {
+      this.#adding.set(id, false)
+      await this.#queue.add(name, { subject }, options).catch(error => this.#unreachable(error))
+    } while (this.#adding.get(id) === true)
+    this.#adding.delete(id)
   }
 
   async work(handlers: JobHandlers, concurrency: number): Promise<void> {
