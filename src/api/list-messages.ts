@@ -90,7 +90,7 @@ function presentMessage(row: ListedMessage) {
   const body = row.body.toString()
   return {
     messageId: shownMessageId(row.shown_id),
-    // Stock clients take a member "message" for the body (wire contract, stored bodies): wrapped, it is one.
+    // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
     body: row.wrapped ? JSON.stringify({ message: body }) : body,
     sender: identityKeyFromBytes(row.sender),
     createdAt,
