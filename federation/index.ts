@@ -57,6 +57,11 @@ export async function createFederation(context: Context, options: FederationOpti
     door,
     peerClient: peers,
     onHostsChanged: recipient => queue.add('catch-up', recipient)
+  }).catch(async error => {
+    // Nobody else knows of them yet, and their connections would keep the process alive.
+    await queue.close()
+    door.close()
+    throw error
   })
   const wide: FederationContext = {
     ...context,

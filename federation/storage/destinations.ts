@@ -44,13 +44,3 @@ const CLEAR = statement('clear-destination', 'delete from destinations where dom
 export async function clearFailures(database: Queryable, domain: string): Promise<void> {
   await database.query(CLEAR, [domain])
 }
-
-const PROBE = statement(
-  'probe-destination',
-  'update destinations set backoff_until = $2::bigint where domain = $1::text and backoff_until > $2::bigint returning domain'
-)
-
-/** Ends the wait of a domain that gave a sign of life; true if there was one. The next success clears it, not this. */
-export async function endBackoff(database: Queryable, domain: string, now: number): Promise<boolean> {
-  return (await database.query(PROBE, [domain, now])).length > 0
-}
