@@ -35,6 +35,8 @@ const LONGEST_PAUSE = 5_000
 /** A Postgres that ran this long did not fail to start; the next restart is quick again. */
 const STEADY_MILLISECONDS = 30_000
 const START_ATTEMPTS = 3
+/** For so long a node that starts together with others on one folder tries again until one of them owns it. */
+const CONTEST_MILLISECONDS = 30_000
 const LEFTOVER_MILLISECONDS = 60_000
 const POLL_MILLISECONDS = 50
 
@@ -83,6 +85,7 @@ class SupervisedPostgres implements EmbeddedPostgres {
   }
 
   async #startOwned(): Promise<void> {
+    const since = performance.now()
     for (let attempt = 1; ; attempt++) {
       await this.#removeLeftover()
       try {
@@ -93,12 +96,22 @@ class SupervisedPostgres implements EmbeddedPostgres {
         this.#watching = Promise.all([this.#keepRunning(), this.#keepOwnership(ownership)])
         return
       } catch (error) {
-        // A node that starts at the same moment may have been faster, or have taken our Postgres for a leftover.
+        const isContest = this.#lostContest(error)
         await this.#stopChild()
-        if (attempt === START_ATTEMPTS) throw error
-        await this.#pause(SHORTEST_PAUSE)
+        const isOver = isContest
+          ? performance.now() - since > CONTEST_MILLISECONDS
+          : attempt >= START_ATTEMPTS
+        if (isOver) throw error
+        // At random, or nodes that began together would stay together.
+        await this.#pause(SHORTEST_PAUSE * (1 + 3 * Math.random()))
       }
     }
+  }
+
+  /** A node that starts at the same moment may have been faster, or have taken our Postgres for a leftover. */
+  #lostContest(error: unknown): boolean {
+    const wasStopped = this.#child?.exitCode === 0
+    return wasStopped || !(error instanceof StartError) || /postmaster\.pid|shared memory/.test(error.message)
   }
 
   async stop(): Promise<void> {

@@ -203,7 +203,7 @@ describe('embedded Postgres in awkward places', function () {
 
   it('has one owner when several start at once on a new folder', async () => {
     chmodSync(top, 0o711)
-    const starts = await Promise.allSettled([1, 2, 3].map(() => start(join(top, 'shared'))))
+    const starts = await Promise.allSettled([1, 2, 3, 4, 5, 6].map(() => start(join(top, 'shared'))))
     const owners = starts.flatMap(result => (result.status === 'fulfilled' ? [result.value] : []))
     const refusals = starts.flatMap(result => (result.status === 'rejected' ? [String(result.reason)] : []))
     for (const owner of owners) await owner.stop()
