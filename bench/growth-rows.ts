@@ -16,7 +16,9 @@ const OPERATORS = 100
 const BOXES_AT_ONCE = 50_000
 const MONTH = 30 * 86_400_000
 
-const MESSAGE_TABLES = ['messages', 'message_names', 'envelopes', 'client_message_ids']
+const MESSAGE_TABLES = ['messages', 'envelopes']
+/** Names of messages that were acknowledged: one for each that waits. */
+const NAMES = 'message_names'
 
 export interface GrowthRows {
   readonly messages: number
@@ -89,7 +91,7 @@ export async function bytesPerMessage(connectionString: string): Promise<number>
     const { rows } = await client.query<{ bytes: string }>(
       `select sum(pg_total_relation_size(name::regclass)) / (select count(*) from messages) as bytes
        from unnest($1::text[]) name`,
-      [[...MESSAGE_TABLES, 'message_boxes']]
+      [MESSAGE_TABLES]
     )
     return Number(rows[0]!.bytes)
   } finally {
@@ -101,18 +103,22 @@ export async function bytesPerMessage(connectionString: string): Promise<number>
 async function makeBoxes(client: pg.Client, users: readonly Client[], others: number): Promise<void> {
   const keys = users.map(({ identityKey }) => identityKeyBytes(identityKey))
   await client.query(
-    `insert into message_boxes (recipient, name, message_count, byte_count, last_position)
-     select recipient, name, messages, messages * $5::integer, messages from (
+    `with boxes as (
        select '\\x02'::bytea || sha256(('other ' || i)::bytea) as recipient, $3::text as name, $4::integer as messages,
          i::float8 / $2::integer as at
        from generate_series(1, $2::integer) i
        union all
        select u.recipient, b.name, b.messages, u.i::float8 / cardinality($1::bytea[])
        from unnest($1::bytea[]) with ordinality u (recipient, i), unnest($6::text[], $7::integer[]) b (name, messages)
-     ) boxes order by at`,
+     ), box as (
+       insert into message_boxes (recipient, name) select recipient, name from boxes order by at
+     )
+     insert into recipients (identity_key, message_count, byte_count, last_position, box_count)
+     select recipient, sum(messages), sum(messages) * $5::integer, max(messages), count(*) from boxes group by recipient
+     order by min(at)`,
     [keys, others, OTHERS_BOX, OTHERS_PER_BOX, BODY_BYTES, Object.keys(BOXES), Object.values(BOXES)]
   )
-  await client.query('analyze message_boxes')
+  await client.query('analyze message_boxes, recipients')
 }
 
 async function addMessages(
@@ -125,29 +131,27 @@ async function addMessages(
   for (let skip = 0; skip < boxes; skip += BOXES_AT_ONCE) {
     await client.query(
       `with source as materialized (
-        select b.id as box_id, p as position, b.recipient, sha256(convert_to(b.id || '.' || p, 'UTF8')) as name,
+        select b.id as box_id, p as position, r.id as recipient_id, sha256(convert_to(b.id || '.' || p, 'UTF8')) as name,
           md5(b.id || '.' || p)::uuid as id_key, '\\x03'::bytea || sha256(convert_to('sender ' || b.id % 1000, 'UTF8')) as sender,
           'loaded-' || b.id || '-' || p as shown_id, $7::bigint - ($8::bigint - p) * 1000 as at
         from (select id, recipient from message_boxes where name = $1 order by id offset $4 limit $5) b,
-          generate_series($2::integer, $3::integer) p
+          recipients r, generate_series($2::integer, $3::integer) p
+        where r.identity_key = b.recipient
         order by p, b.id
       ), envelope as (
         insert into envelopes (id, sender, format, key_id, signed_bytes, signature, received_at, withheld, holds)
         select name, sender, 'brc104', repeat('k', 160), convert_to(repeat('s', $9), 'UTF8'), name || name, at, false, 1
         from source
       ), named as (
-        insert into message_names (recipient, name, box_id, position, forget_at)
-        select recipient, name, box_id, position, at + $6::bigint from source
-      ), client_id as (
-        insert into client_message_ids (id_key, body_digest, sealed, shown_id, delivery, forget_at)
-        select id_key, id_key, false, shown_id, 'local', at + $6::bigint from source
+        insert into message_names (recipient_id, name, forget_at)
+        select recipient_id, sha256(name), at + $6::bigint from source
       )
       insert into messages (
-        box_id, position, recipient, name, shown_id, sender, body, wrapped, envelope_id, origin, forwardable, parked,
-        id_key, bytes, first_seen, created_at, expires_at
+        box_id, position, recipient_id, name, shown_id, sender, body, wrapped, envelope_id, origin, forwardable, parked,
+        id_key, sealed, bytes, first_seen, created_at, expires_at
       )
-      select box_id, position, recipient, name, shown_id, sender, convert_to(repeat('b', $10), 'UTF8'), false, name,
-        'local', false, false, id_key, $10, at, at, at + $6::bigint
+      select box_id, position, recipient_id, name, shown_id, sender, convert_to(repeat('b', $10), 'UTF8'), false, name,
+        'local', false, false, id_key, false, $10, at, at, at + $6::bigint
       from source`,
       [
         boxName,
@@ -175,7 +179,7 @@ async function dropIndexes(client: pg.Client): Promise<() => Promise<void>> {
      select format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
      from pg_index where indrelid = any ($1::regclass[])
        and not exists (select from pg_constraint where conindid = indexrelid)`,
-    [MESSAGE_TABLES]
+    [[...MESSAGE_TABLES, NAMES]]
   )
   for (const { drop } of rows) await client.query(drop)
   return async () => {

@@ -9,17 +9,53 @@ create table node (
   created_at bigint not null
 );
 
--- A box is created by its first message. Its row is locked by whoever adds a message, so `position` follows the order
--- of the commits: a reader who pages by position never meets a lower one later.
+-- Everybody for whom messages are or were here. Whoever puts a message into a box of his, takes one out or changes one locks
+-- this row first, several in the order of their keys. So `last_position` follows the order of the commits (a reader who pages
+-- by position never meets a lower one later), what is judged of names, ids and quotas holds until the commit, and the counts
+-- are exact.
+create table recipients (
+  id bigint generated always as identity primary key,
+  identity_key bytea not null unique check (octet_length(identity_key) = 33),
+  last_position bigint not null default 0,
+  message_count bigint not null default 0,
+  byte_count bigint not null default 0,
+  -- sealed messages that other hosts handed on have an allowance of their own
+  sealed_count bigint not null default 0,
+  sealed_bytes bigint not null default 0,
+  -- rows in message_boxes, empty ones too
+  box_count integer not null default 0,
+  -- message_counts speaks of senders too
+  counts_senders boolean not null default false
+) with (fillfactor = 70);
+
+-- A box is created by its first message. An empty one stays until its recipient has no place for another.
 create table message_boxes (
   id bigint generated always as identity primary key,
   recipient bytea not null check (octet_length(recipient) = 33),
   name text not null,
-  message_count bigint not null,
-  byte_count bigint not null,
-  last_position bigint not null,
   unique (recipient, name)
+);
+
+-- How many messages of one recipient came from one host (sealed) or one sender (all others). Senders are counted only once
+-- a recipient has as many messages as one of them may send him: before that nobody can have sent too many.
+create table message_counts (
+  recipient_id bigint not null,
+  sealed boolean not null,
+  source bytea not null,
+  messages bigint not null,
+  primary key (recipient_id, sealed, source)
 ) with (fillfactor = 70);
+
+-- What may wait for one recipient.
+create type quotas as (
+  messages bigint,
+  -- sealed ones apart, as many again
+  bytes bigint,
+  messages_of_sender bigint,
+  boxes integer,
+  sealed_messages bigint,
+  sealed_messages_of_host bigint
+);
 
 -- One authenticated /sendMessage request exactly as its sender signed it (protocol sections 1 and 4).
 create table envelopes (
@@ -45,7 +81,7 @@ alter table envelopes alter column signed_bytes set storage external;
 create table messages (
   box_id bigint not null,
   position bigint not null,
-  recipient bytea not null,
+  recipient_id bigint not null,
   -- the same on every host (protocol section 2)
   name bytea not null,
   -- what lists and acknowledgements call it: the client's id, or the digits of the public integer
@@ -63,9 +99,14 @@ create table messages (
   forwardable boolean not null,
   -- true where this node only keeps the message until a home host of the recipient appears
   parked boolean not null,
-  -- key in client_message_ids
+  -- key of the client's id, as in client_message_ids; null if it chose none, or one that another message has
   id_key uuid,
-  -- bytes counted on the box
+  payment_digest uuid,
+  -- the body is encrypted end to end, whatever the origin
+  sealed boolean not null,
+  -- the host that handed a message of the origin sealed on
+  handed_on_by bytea,
+  -- bytes counted
   bytes integer not null,
   first_seen bigint not null,
   created_at bigint not null,
@@ -74,25 +115,32 @@ create table messages (
 );
 alter table messages alter column body set storage external;
 alter table messages alter column payment set storage external;
-create unique index messages_shown_id on messages (recipient, shown_id);
+create unique index messages_name on messages (recipient_id, name);
+create unique index messages_shown_id on messages (recipient_id, shown_id);
+create unique index messages_id_key on messages (id_key) where id_key is not null;
 create index messages_expires_at on messages (expires_at);
 
--- Names of messages that this node holds or held. They outlive the message, so that its repeat stays a repeat.
+-- Names of messages that left their box, so that a repeat stays a repeat.
 create table message_names (
-  recipient bytea not null,
+  recipient_id bigint not null,
   name bytea not null,
-  box_id bigint not null,
-  position bigint not null,
   forget_at bigint not null,
-  primary key (recipient, name)
+  primary key (recipient_id, name)
 );
 create index message_names_forget_at on message_names (forget_at);
 
--- Ids chosen by clients, for as long as a retry can be expected.
--- Key: SHA-256(recipient ‖ sender ‖ JSON.stringify([messageBox, messageId])).
+-- Whether this node holds a message of this name, or held it and still knows.
+create function is_name_known(p_recipient_id bigint, p_name bytea) returns boolean language sql stable as $$
+  select exists (select from messages m where m.recipient_id = p_recipient_id and m.name = p_name)
+    or exists (select from message_names n where n.recipient_id = p_recipient_id and n.name = p_name)
+$$;
+
+-- Ids chosen by clients, for as long as a retry can be expected, of messages that are in no box here: on their way to other
+-- hosts, or acknowledged. Key: SHA-256(recipient ‖ sender ‖ JSON.stringify([messageBox, messageId])).
 create table client_message_ids (
   id_key uuid primary key,
-  body_digest uuid not null,
+  -- null where it is sealed: then bodies are not compared
+  body_digest uuid,
   sealed boolean not null,
   payment_digest uuid,
   shown_id text not null,
@@ -109,13 +157,27 @@ create table sent_ciphertexts (
 );
 create index sent_ciphertexts_forget_at on sent_ciphertexts (forget_at);
 
--- Requests seen, for as long as their session could still be used. Unlogged: after a crash the table is empty, and so is
--- the birth table, whose new row refuses every session issued before it.
-create unlogged table seen_requests (
-  digest uuid primary key,
-  forget_at bigint not null
-);
-create index seen_requests_forget_at on seen_requests (forget_at);
+-- Half of a SHA-256, as row keys are made (src/names.ts).
+create function digest_of(p_bytes bytea) returns uuid language sql immutable as $$
+  select encode(substr(sha256(p_bytes), 1, 16), 'hex')::uuid
+$$;
+
+-- Requests seen, for as long as their session could still be used. Unlogged: after a crash the tables are empty, and so is
+-- the birth table, whose new row refuses every session issued before it. One table for each hour in which sessions end,
+-- emptied as a whole when it is over and used again four hours later; a session lasts one hour and five minutes at most.
+create table seen_requests (
+  digest uuid not null,
+  slot smallint not null,
+  primary key (slot, digest)
+) partition by list (slot);
+create unlogged table seen_requests_0 partition of seen_requests for values in (0);
+create unlogged table seen_requests_1 partition of seen_requests for values in (1);
+create unlogged table seen_requests_2 partition of seen_requests for values in (2);
+create unlogged table seen_requests_3 partition of seen_requests for values in (3);
+
+create function seen_slot(p_forget_at bigint) returns smallint language sql immutable as $$
+  select (p_forget_at / 3600000 % 4)::smallint
+$$;
 
 create unlogged table seen_requests_birth (
   only_row boolean primary key default true check (only_row),
@@ -123,11 +185,18 @@ create unlogged table seen_requests_birth (
   born_at bigint not null
 );
 
+-- The cluster that this connection talks to. It cannot change during a connection, so plans may hold it as a constant:
+-- reading it opens a file.
+create function own_system_identifier() returns bigint language plpgsql immutable as $$
+begin
+  return (select system_identifier from pg_control_system());
+end $$;
+
 -- Writes the birth row where it is missing, or belongs to the cluster that this database was restored from.
 -- Answers the time before which no session counts.
 create function ensure_birth(p_now bigint) returns bigint language plpgsql as $$
 declare
-  v_system bigint := (select system_identifier from pg_control_system());
+  v_system bigint := own_system_identifier();
   v_born bigint;
 begin
   select born_at into v_born from seen_requests_birth where system_identifier = v_system;
@@ -147,22 +216,50 @@ language plpgsql as $$
 begin
   if not exists (
     select from seen_requests_birth
-    where born_at <= p_issued_at and system_identifier = (select system_identifier from pg_control_system())
+    where born_at <= p_issued_at and system_identifier = own_system_identifier()
   ) then
     return 'unknown';
   end if;
-  insert into seen_requests (digest, forget_at) values (p_digest, p_forget_at) on conflict do nothing;
+  insert into seen_requests (digest, slot) values (p_digest, seen_slot(p_forget_at)) on conflict do nothing;
   if found then
     return 'fresh';
   end if;
   return 'replayed';
 end $$;
 
+-- Locks a recipient's row, made if there is none: the latest version of it. One that got no message must be deleted before
+-- the commit: delete_unused_recipients.
+create function lock_recipient(p_key bytea) returns recipients language plpgsql as $$
+declare
+  v_recipient recipients;
+begin
+  loop
+    select * into v_recipient from recipients where identity_key = p_key for no key update;
+    if found then
+      return v_recipient;
+    end if;
+    insert into recipients (identity_key) values (p_key) on conflict do nothing returning * into v_recipient;
+    if found then
+      return v_recipient;
+    end if;
+  end loop;
+end $$;
+
+create function delete_unused_recipients(p_keys bytea[]) returns void language sql as $$
+  delete from recipients where identity_key = any (p_keys) and last_position = 0
+$$;
+
 -- Gives back one hold of each envelope named (named twice: two holds); the last one deletes it.
 create function release_envelopes(p_ids bytea[]) returns void language plpgsql as $$
+declare
+  v_deleted bigint;
 begin
   delete from envelopes e using (select id, count(*) as n from unnest(p_ids) as id group by id) r
     where e.id = r.id and e.holds <= r.n;
+  get diagnostics v_deleted = row_count;
+  if v_deleted = cardinality(p_ids) then
+    return;
+  end if;
   update envelopes e set holds = e.holds - r.n
     from (select id, count(*) as n from unnest(p_ids) as id group by id) r
     where e.id = r.id;
@@ -170,90 +267,169 @@ begin
   delete from envelopes where id = any (p_ids) and holds <= 0;
 end $$;
 
--- Takes messages out of their boxes. What names them stays.
-create function remove_messages(p_box_ids bigint[], p_positions bigint[], p_ids_forget_at bigint) returns bigint
-language plpgsql as $$
+-- The settings of this and other functions below make plans that hold for tables of any size: index by index, made once
+-- for a connection, whatever was known of the tables then.
+
+-- Takes messages out of their boxes, and out of all counts; their recipients must be locked. Answers the envelopes that they
+-- held, once for each, for the caller to release or to go on holding.
+--
+-- p_forget_after: names are remembered this long after the message would have expired; null forgets them.
+-- p_ids_forget_at: until when ids chosen by clients are remembered; null forgets them.
+create function take_messages(p_box_ids bigint[], p_positions bigint[], p_forget_after bigint, p_ids_forget_at bigint)
+returns bytea[] language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
   v_envelopes bytea[];
-  v_id_keys uuid[];
-  v_count bigint;
+  v_used_up bigint[];
 begin
-  with removed as (
-    delete from messages m using unnest(p_box_ids, p_positions) as r (box_id, position)
-    where m.box_id = r.box_id and m.position = r.position
-    returning m.box_id, m.bytes, m.envelope_id, m.id_key
+  with taken as (
+    delete from messages m using unnest(p_box_ids, p_positions) as t (box_id, position)
+    where m.box_id = t.box_id and m.position = t.position
+    returning m.recipient_id, m.name, m.bytes, m.origin = 'sealed' as is_guest,
+      case when m.origin = 'sealed' then m.handed_on_by else m.sender end as source, m.envelope_id, m.expires_at,
+      m.id_key, m.payment_digest, m.shown_id, m.sealed, m.parked,
+      case when m.id_key is not null and not m.sealed and p_ids_forget_at is not null then digest_of(m.body) end as body_digest
+  ), named as (
+    insert into message_names (recipient_id, name, forget_at)
+    select recipient_id, name, expires_at + p_forget_after from taken where p_forget_after is not null
+    on conflict do nothing
+  ), remembered as (
+    insert into client_message_ids (id_key, body_digest, sealed, payment_digest, shown_id, delivery, forget_at)
+    select id_key, body_digest, sealed, payment_digest, shown_id, case when parked then 'parked' else 'local' end,
+      p_ids_forget_at
+    from taken where id_key is not null and p_ids_forget_at is not null
+    on conflict (id_key) do update set
+      body_digest = excluded.body_digest, sealed = excluded.sealed, payment_digest = excluded.payment_digest,
+      shown_id = excluded.shown_id, delivery = excluded.delivery, forget_at = excluded.forget_at
   ), counted as (
-    update message_boxes b
-    set message_count = b.message_count - c.messages, byte_count = b.byte_count - c.bytes
-    from (select box_id, count(*) as messages, sum(bytes) as bytes from removed group by box_id) c
-    where b.id = c.box_id
+    update recipients r set
+      message_count = r.message_count - t.messages, byte_count = r.byte_count - t.bytes,
+      sealed_count = r.sealed_count - t.guests, sealed_bytes = r.sealed_bytes - t.guest_bytes,
+      counts_senders = r.counts_senders and r.message_count > t.messages
+    from (
+      select recipient_id, count(*) filter (where not is_guest) as messages, count(*) filter (where is_guest) as guests,
+        coalesce(sum(bytes) filter (where not is_guest), 0)::bigint as bytes,
+        coalesce(sum(bytes) filter (where is_guest), 0)::bigint as guest_bytes
+      from taken group by recipient_id
+    ) t where r.id = t.recipient_id
+  ), sources as (
+    update message_counts c set messages = c.messages - t.messages
+    from (select recipient_id, is_guest, source, count(*) as messages from taken group by 1, 2, 3) t
+    where c.recipient_id = t.recipient_id and c.sealed = t.is_guest and c.source = t.source
+    returning c.recipient_id, c.messages
   )
-  select count(*), array_agg(envelope_id), array_agg(id_key) filter (where id_key is not null)
-  into v_count, v_envelopes, v_id_keys from removed;
-  if v_count > 0 then
-    perform release_envelopes(v_envelopes);
-    if v_id_keys is not null then
-      update client_message_ids set forget_at = least(forget_at, p_ids_forget_at) where id_key = any (v_id_keys);
-    end if;
+  select array_agg(envelope_id), (select array_agg(recipient_id) from sources where messages <= 0) into v_envelopes, v_used_up from taken;
+  if v_used_up is not null then
+    delete from message_counts where recipient_id = any (v_used_up) and messages <= 0;
   end if;
-  return v_count;
+  return v_envelopes;
 end $$;
 
--- BRC-33 /acknowledgeMessage: deletes the recipient's messages of these shown ids, whatever box they are in.
+-- BRC-33 /acknowledgeMessage: deletes the recipient's messages of these shown ids, whatever box they are in. Several
+-- requests at once, in ascending order of their recipients; p_requests says whose an id is, counted from 1.
 create function acknowledge_messages(
-  p_digest uuid, p_issued_at bigint, p_forget_at bigint,
-  p_recipient bytea, p_ids text[], p_ids_forget_at bigint
-) returns table (verdict text, acknowledged bigint) language plpgsql as $$
+  p_digests uuid[], p_issued_at bigint[], p_forget_at bigint[], p_recipients bytea[],
+  p_ids text[], p_requests integer[], p_forget_after bigint, p_ids_forget_at bigint
+) returns table (verdict text, acknowledged bigint)
+language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
 declare
+  v_fresh uuid[];
+  v_owners integer[];
   v_box_ids bigint[];
   v_positions bigint[];
 begin
-  verdict := admit_request(p_digest, p_issued_at, p_forget_at);
-  acknowledged := 0;
-  if verdict = 'fresh' then
-    select array_agg(box_id), array_agg(position) into v_box_ids, v_positions
-    from messages where recipient = p_recipient and shown_id = any (p_ids);
-    if v_box_ids is not null then
-      -- boxes in the order of their ids, as everybody locks them
-      perform from message_boxes where id = any (v_box_ids) order by id for update;
-      acknowledged := remove_messages(v_box_ids, v_positions, p_ids_forget_at);
-    end if;
+  perform from recipients where identity_key = any (p_recipients) order by identity_key for no key update;
+  with admitted as (
+    insert into seen_requests (digest, slot)
+    select a.digest, seen_slot(a.forget_at) from unnest(p_digests, p_issued_at, p_forget_at) a (digest, issued_at, forget_at)
+    where a.issued_at >= (select born_at from seen_requests_birth where system_identifier = own_system_identifier())
+    on conflict do nothing
+    returning digest
+  ), found as (
+    select distinct on (m.box_id, m.position) m.box_id, m.position, i.request
+    from unnest(p_ids, p_requests) i (id, request)
+    join recipients r on r.identity_key = p_recipients[i.request]
+    join messages m on m.recipient_id = r.id and m.shown_id = i.id
+    where p_digests[i.request] in (select digest from admitted)
+    order by m.box_id, m.position, i.request
+  )
+  select (select array_agg(digest) from admitted), array_agg(request), array_agg(box_id), array_agg(position)
+  into v_fresh, v_owners, v_box_ids, v_positions from found;
+  if v_box_ids is not null then
+    perform release_envelopes(take_messages(v_box_ids, v_positions, p_forget_after, p_ids_forget_at));
   end if;
-  return next;
+  return query
+    select case
+      when a.digest = any (v_fresh) then 'fresh'
+      when a.issued_at >= (select born_at from seen_requests_birth where system_identifier = own_system_identifier())
+        then 'replayed'
+      else 'unknown'
+    end, (select count(*) from unnest(v_owners) owner where owner = a.request)
+    from unnest(p_digests, p_issued_at) with ordinality a (digest, issued_at, request)
+    order by a.request;
 end $$;
 
 -- Deletes at most p_limit rows of each kind that nobody needs any more; answers how many there were.
-create function prune_message_boxes(p_now bigint, p_limit integer) returns bigint language plpgsql as $$
+create function prune_message_boxes(p_now bigint, p_limit integer, p_forget_after bigint) returns bigint
+language plpgsql as $$
 declare
   v_total bigint := 0;
   v_count bigint;
+  v_recipients bigint[];
+  v_kept_names boolean;
   v_box_ids bigint[];
   v_positions bigint[];
+  v_slot smallint := seen_slot(p_now - 4200000);
 begin
-  select array_agg(box_id), array_agg(position) into v_box_ids, v_positions
-  from (select box_id, position from messages where expires_at <= p_now order by expires_at limit p_limit) m;
-  if v_box_ids is not null then
-    perform from message_boxes where id = any (v_box_ids) order by id for update;
+  -- Two who prune at once would only wait for each other.
+  if not pg_try_advisory_xact_lock(33) then
+    return 0;
+  end if;
+  select array_agg(distinct recipient_id) into v_recipients
+  from (select recipient_id from messages where expires_at <= p_now order by expires_at limit p_limit) m;
+  if v_recipients is not null then
+    perform from recipients where id = any (v_recipients) order by identity_key for no key update;
     -- When a sealed message was first seen is a stranger's word: one who lets it expire early must not keep it from coming
     -- again with a later statement or a proof.
-    delete from message_names n using unnest(v_box_ids, v_positions) as e (box_id, position), messages m
-      where m.box_id = e.box_id and m.position = e.position and m.origin = 'sealed'
-        and n.recipient = m.recipient and n.name = m.name;
-    v_total := v_total + remove_messages(v_box_ids, v_positions, p_now);
+    for v_kept_names, v_box_ids, v_positions in
+      select origin <> 'sealed', array_agg(box_id), array_agg(position) from (
+        select origin, box_id, position from messages
+        where expires_at <= p_now and recipient_id = any (v_recipients) order by expires_at limit p_limit
+      ) m group by 1
+    loop
+      perform release_envelopes(
+        take_messages(v_box_ids, v_positions, case when v_kept_names then p_forget_after end, null)
+      );
+      v_total := v_total + cardinality(v_box_ids);
+    end loop;
   end if;
 
-
-  delete from message_names where (recipient, name) in
-    (select recipient, name from message_names where forget_at <= p_now order by forget_at limit p_limit);
-  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  with forgotten as (
+    delete from message_names where (recipient_id, name) in
+      (select recipient_id, name from message_names where forget_at <= p_now order by forget_at limit p_limit)
+    returning recipient_id
+  )
+  select count(*), v_recipients || array_agg(distinct recipient_id) into v_count, v_recipients from forgotten;
+  v_total := v_total + v_count;
+  -- Who has nothing here any more, and of whom nothing is remembered, goes with his boxes.
+  with gone as (
+    delete from recipients r where r.id = any (v_recipients) and r.message_count = 0 and r.sealed_count = 0
+      and not exists (select from message_names n where n.recipient_id = r.id)
+    returning r.identity_key
+  )
+  delete from message_boxes b using gone where b.recipient = gone.identity_key;
   delete from client_message_ids where id_key in
     (select id_key from client_message_ids where forget_at <= p_now order by forget_at limit p_limit);
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   delete from sent_ciphertexts where ciphertext_key in
     (select ciphertext_key from sent_ciphertexts where forget_at <= p_now order by forget_at limit p_limit);
   get diagnostics v_count = row_count; v_total := v_total + v_count;
-  delete from seen_requests where digest in
-    (select digest from seen_requests where forget_at <= p_now order by forget_at limit p_limit);
-  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  -- Ten minutes late, for those whose clock is behind.
+  if pg_relation_size(format('seen_requests_%s', v_slot)::regclass) > 0 then
+    execute format('truncate seen_requests_%s', v_slot);
+  end if;
   return v_total;
 end $$;

@@ -183,6 +183,22 @@ begin
     returning d.*;
 end $$;
 
+-- A message that was only parked here leaves with the first host that takes it. Its name goes too: a node that becomes a
+-- home of the recipient takes it like any other.
+create function forget_parked(p_recipient bytea, p_name bytea, p_ids_forget_at bigint) returns void language plpgsql as $$
+declare
+  v_message messages;
+begin
+  select m.* into v_message from recipients r join messages m on m.recipient_id = r.id
+    where r.identity_key = p_recipient and m.name = p_name and m.parked;
+  if found then
+    perform from recipients where identity_key = p_recipient for no key update;
+    perform release_envelopes(
+      take_messages(array[v_message.box_id], array[v_message.position], null, p_ids_forget_at)
+    );
+  end if;
+end $$;
+
 -- Ends a delivery, if the claim is still the latest. A message that was only parked here leaves with the first host that
 -- takes it. Answers false for a late worker.
 create function finish_delivery(
@@ -190,8 +206,6 @@ create function finish_delivery(
 ) returns boolean language plpgsql as $$
 declare
   v_delivery deliveries%rowtype;
-  v_box_id bigint;
-  v_position bigint;
 begin
   update deliveries set state = p_state, last_answer = p_answer, finished_at = p_now, claimed_until = null
     where id = p_id and claim = p_claim and state = 'pending'
@@ -203,14 +217,7 @@ begin
   if p_state = 'delivered' then
     update client_message_ids set forget_at = least(forget_at, p_ids_forget_at)
       where id_key = v_delivery.id_key and delivery = 'forwarding';
-    select m.box_id, m.position into v_box_id, v_position
-      from message_names n join messages m on m.box_id = n.box_id and m.position = n.position
-      where n.recipient = v_delivery.recipient and n.name = v_delivery.name and m.name = n.name and m.parked;
-    if found then
-      perform from message_boxes where id = v_box_id for update;
-      delete from message_names where recipient = v_delivery.recipient and name = v_delivery.name;
-      perform remove_messages(array[v_box_id], array[v_position], p_ids_forget_at);
-    end if;
+    perform forget_parked(v_delivery.recipient, v_delivery.name, p_ids_forget_at);
   end if;
   return true;
 end $$;
@@ -269,8 +276,8 @@ begin
       domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, id_key, lane,
       first_hand, first_seen, next_attempt_at, created_at, expires_at
     )
-    select h.domain, h.operator_key, m.recipient, m.sender, v_box.name, m.shown_id, m.name, m.envelope_id, m.id_key,
-      lane_of(m.sender, m.recipient, v_box.name), m.parked, m.first_seen, p_now, p_now, m.expires_at
+    select h.domain, h.operator_key, v_box.recipient, m.sender, v_box.name, m.shown_id, m.name, m.envelope_id, m.id_key,
+      lane_of(m.sender, v_box.recipient, v_box.name), m.parked, m.first_seen, p_now, p_now, m.expires_at
     from page m join envelopes e on e.id = m.envelope_id
     cross join chosen_hosts(v_box.recipient, p_self, p_expressions, p_matches) h
     where h.operator_key <> p_self and not e.withheld
@@ -316,50 +323,64 @@ returns setof deliveries language sql as $$
   returning d.*
 $$;
 
--- A report to the sender that no host took his message; once per message, whoever notices.
+-- A report to the sender that no host took his message; once per message, whoever notices. Reports leave by expiring; full
+-- boxes must not keep a delivery from ending, so no limit stands in their way.
 create function store_report(
-  p_sender bytea, p_node bytea, p_name bytea, p_integer bigint, p_body bytea, p_now bigint, p_expires_at bigint,
-  p_forget_after bigint
+  p_sender bytea, p_node bytea, p_name bytea, p_integer bigint, p_body bytea, p_now bigint, p_expires_at bigint
 ) returns boolean language plpgsql as $$
+declare
+  v_recipient recipients := lock_recipient(p_sender);
 begin
-  if exists (select from message_names where recipient = p_sender and name = p_name) then
+  if is_name_known(v_recipient.id, p_name) then
     return false;
   end if;
-  -- Reports leave by expiring; a full box must not keep a delivery from ending.
   perform store_message(
     p_sender, 'delivery_reports', p_name, p_integer::text, p_node, p_body, false, p_name, 'local', null, false, false,
-    null, p_now, p_now, p_expires_at, p_forget_after, 9007199254740991, 9007199254740991
+    null, null, false, null, p_now, p_now, p_expires_at
   );
   return true;
 end $$;
 
--- A message that no host takes in stays here until one appears.
+-- A message that no host takes in stays here until one appears. Answers the limit that keeps it from staying, or null.
 create function park_message(
-  p_delivery_id bigint, p_body bytea, p_wrapped boolean, p_origin_proof jsonb, p_now bigint, p_forget_after bigint,
-  p_max_messages bigint, p_max_bytes bigint
-) returns void language plpgsql as $$
+  p_delivery_id bigint, p_body bytea, p_wrapped boolean, p_origin_proof jsonb, p_sealed boolean, p_now bigint, p_quotas quotas
+) returns text language plpgsql as $$
 declare
   v_delivery deliveries%rowtype;
+  v_recipient recipients;
+  v_known client_message_ids;
+  v_exceeded text;
   v_shown text;
 begin
   select * into strict v_delivery from deliveries where id = p_delivery_id;
   perform pg_advisory_xact_lock_shared(recipient_lock_key(v_delivery.recipient));
-  if exists (select from message_names where recipient = v_delivery.recipient and name = v_delivery.name) then
-    return;
+  v_recipient := lock_recipient(v_delivery.recipient);
+  if is_name_known(v_recipient.id, v_delivery.name) then
+    return null;
+  end if;
+  v_exceeded := exceeded_quota(
+    v_recipient, v_delivery.message_box, v_delivery.sender, false, octet_length(p_body), p_quotas
+  );
+  if v_exceeded is not null then
+    perform delete_unused_recipients(array[v_delivery.recipient]);
+    return v_exceeded;
   end if;
   v_shown := v_delivery.message_id;
-  if exists (select from messages m where m.recipient = v_delivery.recipient and m.shown_id = v_shown) then
+  if exists (select from messages m where m.recipient_id = v_recipient.id and m.shown_id = v_shown) then
     v_shown := v_shown || ' ' || v_delivery.id;
   end if;
+  -- From now on the message itself remembers its id.
+  delete from client_message_ids where id_key = v_delivery.id_key and forget_at > p_now returning * into v_known;
   perform store_message(
     v_delivery.recipient, v_delivery.message_box, v_delivery.name, v_shown, v_delivery.sender, p_body, p_wrapped,
-    v_delivery.envelope_id, 'local', p_origin_proof, true, true, v_delivery.id_key, v_delivery.first_seen, p_now,
-    v_delivery.expires_at, p_forget_after, p_max_messages, p_max_bytes
+    v_delivery.envelope_id, 'local', p_origin_proof, true, true, v_known.id_key, v_known.payment_digest, p_sealed, null,
+    v_delivery.first_seen, p_now, v_delivery.expires_at
   );
   update envelopes set holds = holds + 1 where id = v_delivery.envelope_id;
   insert into recipient_lookups (recipient, next_lookup_at, interval)
     values (v_delivery.recipient, p_now, 600000)
     on conflict (recipient) do update set next_lookup_at = least(recipient_lookups.next_lookup_at, excluded.next_lookup_at);
+  return null;
 end $$;
 
 -- Deletes at most p_limit rows of each kind that nobody needs any more; answers how many there were.

@@ -115,12 +115,32 @@ export const SETTINGS = {
     'Bytes of messages in one answer of /listMessages.'
   ),
   LIMIT_RECIPIENTS: withDefault(integer(1, 10_000), '100', 'Recipients of one /sendMessage.'),
-  LIMIT_BOX_MESSAGES: optional(
+  LIMIT_RECIPIENT_MESSAGES: optional(
     integer(1, 1e12),
     '10000, on local 10000000',
-    'Messages that wait in one box of one recipient.'
+    'Messages that wait for one recipient.'
   ),
-  LIMIT_BOX_BYTES: optional(bytes(1024, 1e15), '1GiB, on local 1000GiB', 'Bytes that wait in one box.'),
+  LIMIT_RECIPIENT_BYTES: optional(
+    bytes(1024, 1e15),
+    '1GiB, on local 1000GiB',
+    'Bytes of messages that wait for one recipient.'
+  ),
+  LIMIT_SENDER_MESSAGES: optional(
+    integer(1, 1e12),
+    '1000, on local 1000000',
+    'Messages of one sender that wait for one recipient.'
+  ),
+  LIMIT_RECIPIENT_BOXES: withDefault(integer(1, 100_000), '1000', 'Message boxes of one recipient.'),
+  LIMIT_SEALED_MESSAGES: optional(
+    integer(1, 1e12),
+    '5000, on local 5000000',
+    'Encrypted messages without further proof, handed on by other hosts, that wait for one recipient; they count in no other limit of messages.'
+  ),
+  LIMIT_SEALED_HOST_MESSAGES: optional(
+    integer(1, 1e12),
+    '1000, on local 1000000',
+    'Of those, how many one host may have handed on.'
+  ),
   LIMIT_TIME_TO_LIVE: withDefault(
     integer(60, 3650 * 86_400),
     String(30 * 86_400),

@@ -43,8 +43,17 @@ export interface Limits {
   /** Bytes of bodies and payments in one answer of /listMessages. */
   readonly listBytes: number
   readonly recipientsPerSend: number
-  readonly messagesPerBox: number
-  readonly bytesPerBox: number
+  /** What may wait for one recipient; encrypted messages without further proof that other hosts handed on are apart. */
+  readonly messagesPerRecipient: number
+  /** Bytes of bodies; of those apart as many again. */
+  readonly bytesPerRecipient: number
+  /** Of one sender, waiting for one recipient. */
+  readonly messagesPerSender: number
+  readonly boxesPerRecipient: number
+  /** Those apart. */
+  readonly sealedMessagesPerRecipient: number
+  /** Those of one host, waiting for one recipient. */
+  readonly sealedMessagesPerHost: number
   /** Seconds after which a message expires. */
   readonly timeToLive: number
   /** Each a minute. */
@@ -177,8 +186,12 @@ function toConfig(values: Values): Config {
       listMessages: values.LIMIT_LIST_MESSAGES,
       listBytes: values.LIMIT_LIST_BYTES,
       recipientsPerSend: values.LIMIT_RECIPIENTS,
-      messagesPerBox: values.LIMIT_BOX_MESSAGES ?? 10_000 * generosity,
-      bytesPerBox: values.LIMIT_BOX_BYTES ?? 2 ** 30 * generosity,
+      messagesPerRecipient: values.LIMIT_RECIPIENT_MESSAGES ?? 10_000 * generosity,
+      bytesPerRecipient: values.LIMIT_RECIPIENT_BYTES ?? 2 ** 30 * generosity,
+      messagesPerSender: values.LIMIT_SENDER_MESSAGES ?? 1_000 * generosity,
+      boxesPerRecipient: values.LIMIT_RECIPIENT_BOXES,
+      sealedMessagesPerRecipient: values.LIMIT_SEALED_MESSAGES ?? 5_000 * generosity,
+      sealedMessagesPerHost: values.LIMIT_SEALED_HOST_MESSAGES ?? 1_000 * generosity,
       timeToLive: values.LIMIT_TIME_TO_LIVE,
       rates: Object.freeze({
         address: values.LIMIT_RATE_ADDRESS ?? 600 * generosity,

@@ -5,6 +5,7 @@ import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
 import type { Rates } from './rates/rates.js'
 import type { Database } from './storage/database.js'
+import type { StoredMessages } from './storage/messages.js'
 import type { SentMessages } from './storage/sent-messages.js'
 
 /** Where the time comes from; tests move it by hand. */
@@ -40,4 +41,5 @@ export interface Forwarding {
 export interface LocalContext extends Context {
   readonly forwarding: Forwarding
   readonly sentMessages: SentMessages
+  readonly storedMessages: StoredMessages
 }

@@ -14,6 +14,7 @@ import {
 } from './message.js'
 import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKey } from './names.js'
 import type { MessageProof } from './storage/messages.js'
+import { quotaReason } from './storage/quotas.js'
 import type { SentOutcome, SentRecipient } from './storage/sent-messages.js'
 
 export interface Acceptance {
@@ -46,7 +47,6 @@ export async function acceptSentMessage(
     messageBox: message.messageBox,
     body: Buffer.from(message.body),
     wrapped: message.wrapped,
-    bodyDigest: rowKey(message.body),
     paymentDigest: message.paymentTransaction === undefined ? undefined : rowKey(message.paymentTransaction),
     ciphertextKey:
       message.ciphertext === undefined ? undefined : ciphertextKey(caller.identityKey, message.ciphertext),
@@ -80,8 +80,8 @@ export async function acceptSentMessage(
 export async function matchingExpressions<Outcome extends { outcome: string; expressions: string[] | null }>(
   forwarding: Forwarding,
   messageBox: string,
-  run: (matches: ReadonlyMap<string, boolean>) => Promise<Outcome[]>
-): Promise<Outcome[]> {
+  run: (matches: ReadonlyMap<string, boolean>) => Promise<readonly Outcome[]>
+): Promise<readonly Outcome[]> {
   const matches = new Map<string, boolean>()
   for (;;) {
     const outcomes = await run(matches)
@@ -154,7 +154,7 @@ const REFUSALS = {
   full: {
     status: 507,
     code: 'ERR_INBOX_QUOTA_EXCEEDED',
-    description: 'The message box is full until its owner acknowledges messages. Try again later.'
+    description: 'There is no room'
   }
 } as const
 
@@ -173,10 +173,16 @@ function throwRefusal(
       'The request signs an "authorization" header, which would be shown to every host it is passed to. Send it without.'
     )
   }
-  throw new ApiError(refusal.status, refusal.code, refusal.description, {
-    recipients: outcomes.map(({ recipient_index, outcome }) => ({
+  const exceeded = outcomes[0]!.exceeded
+  const description =
+    exceeded === null
+      ? refusal.description
+      : `${refusal.description}: ${quotaReason(exceeded)}. Try again later.`
+  throw new ApiError(refusal.status, refusal.code, description, {
+    recipients: outcomes.map(({ recipient_index, outcome, exceeded }) => ({
       recipient: recipients[recipient_index - 1]!.recipient.toString('hex'),
-      code: REFUSALS[outcome as keyof typeof REFUSALS].code
+      code: REFUSALS[outcome as keyof typeof REFUSALS].code,
+      ...(exceeded === null ? {} : { limit: exceeded })
     }))
   })
 }

@@ -28,6 +28,7 @@ import type { RateStore } from './rates/store.js'
 import { StartError } from './start-error.js'
 import { createDatabase, type Database } from './storage/database.js'
 import { startEmbeddedPostgres } from './storage/embedded-postgres.js'
+import { StoredMessages } from './storage/messages.js'
 import { migrate } from './storage/migrate.js'
 import { checkDatabase, claimDatabase } from './storage/owner.js'
 import { postgresRateStore } from './storage/rate-limits.js'
@@ -110,7 +111,8 @@ async function start(
   const local: LocalContext = {
     ...context,
     forwarding: federation.forwarding,
-    sentMessages: new SentMessages(database, keys.publicKey, config.limits)
+    sentMessages: new SentMessages(database, keys.publicKey, config.limits),
+    storedMessages: new StoredMessages(database, config.limits.listBytes)
   }
 
   const draining = { active: false }

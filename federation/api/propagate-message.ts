@@ -5,6 +5,7 @@ import { identityKeyBytes } from '../../src/keys/identity-key.js'
 import { isIntegerId } from '../../src/message.js'
 import { matchingExpressions } from '../../src/message-boxes.js'
 import { ciphertextKey, publicInteger } from '../../src/names.js'
+import type { QuotaName } from '../../src/storage/quotas.js'
 import type { FederationContext } from '../context.js'
 import {
   judgeOrigin,
@@ -26,6 +27,8 @@ interface RecipientResult {
   readonly httpStatus?: number
   readonly retryAfter?: number
   readonly check?: OriginCheck
+  /** The limit that was reached, as the node document calls it. */
+  readonly limit?: QuotaName
 }
 
 /** Seconds after which a full box is worth another attempt. */
@@ -64,14 +67,14 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     const stored = new Set<string>()
     try {
       const outcomes = await matchingExpressions(context.forwarding, judged.message.messageBox, matches =>
-        acceptPropagated(database, request.caller.replay, received, matches, config.limits, now)
+        acceptPropagated(database, request.caller, received, matches, config.limits, now)
       )
       const first = outcomes[0]!.outcome
       if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
-      for (const { recipient_index, outcome } of outcomes) {
+      for (const { recipient_index, outcome, exceeded } of outcomes) {
         const recipient = received.recipients[recipient_index - 1]!.recipient.toString('hex')
         if (outcome === 'accepted') stored.add(recipient)
-        results.push(resultOf(recipient, outcome))
+        results.push(resultOf(recipient, outcome, exceeded))
       }
     } finally {
       handovers.undoAllBut(stored)
@@ -162,7 +165,7 @@ function onlyRefusal(results: readonly RecipientResult[]): ApiError {
   return new ApiError(httpStatus!, code!, 'The time that this message states is too late or too early.')
 }
 
-function resultOf(recipient: string, outcome: string): RecipientResult {
+function resultOf(recipient: string, outcome: string, exceeded: QuotaName | null): RecipientResult {
   switch (outcome) {
     case 'accepted':
     case 'repeat':
@@ -177,7 +180,8 @@ function resultOf(recipient: string, outcome: string): RecipientResult {
         status: 'error',
         code: 'ERR_INBOX_QUOTA_EXCEEDED',
         httpStatus: 507,
-        retryAfter: FULL_RETRY_AFTER
+        retryAfter: FULL_RETRY_AFTER,
+        ...(exceeded === null ? {} : { limit: exceeded })
       }
     default:
       return { recipient, status: 'error', code: 'ERR_NOT_HOME', httpStatus: 403 }

@@ -1,5 +1,6 @@
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import type { Queryable } from '../../src/storage/database.js'
+import { type QuotaName, quotaReason } from '../../src/storage/quotas.js'
 import { readSignedMessage } from '../origin/signed-message.js'
 import {
   type ClaimedDelivery,
@@ -69,7 +70,18 @@ async function settleLast(
   // This delivery itself is still pending.
   if (siblings.pending > 1 || siblings.delivered > 0 || siblings.held) return
   const notHome = siblings.not_home + (answer === NOT_HOME ? 1 : 0)
-  if (state === 'refused' && notHome === siblings.total && (await park(context, tx, delivery))) return
+  const nobodyHome = state === 'refused' && notHome === siblings.total
+  const parked = nobodyHome ? await park(context, tx, delivery) : undefined
+  if (parked === 'parked') return
+  if (parked !== undefined) {
+    await report(context, tx, delivery, {
+      host: delivery.domain,
+      state,
+      code: 'ERR_INBOX_QUOTA_EXCEEDED',
+      description: `No host of the recipient took the message, and it cannot be kept for him here: ${quotaReason(parked)}.`
+    })
+    return
+  }
   await report(context, tx, delivery, {
     host: delivery.domain,
     state,
@@ -81,22 +93,26 @@ async function settleLast(
   })
 }
 
-/** False if there is nothing to park any more: its envelope is gone or has expired. */
-async function park(context: DeliveryContext, tx: Queryable, delivery: ClaimedDelivery): Promise<boolean> {
+/** The limit that is in the way; undefined if there is nothing to park any more: its envelope is gone or has expired. */
+async function park(
+  context: DeliveryContext,
+  tx: Queryable,
+  delivery: ClaimedDelivery
+): Promise<QuotaName | 'parked' | undefined> {
   const envelopes = await findEnvelopes(tx, [delivery.envelope_id])
   const envelope = envelopes.get(delivery.envelope_id.toString('hex'))
-  if (envelope === undefined) return false
+  if (envelope === undefined) return undefined
   const signed = readSignedMessage(
     context.curve,
     context.config.limits,
     envelope.signed_bytes,
     envelope.format
   )
-  if (signed === undefined) return false
+  if (signed === undefined) return undefined
   const { message } = signed
   const recipient = identityKeyFromBytes(delivery.recipient)
   const proof = message.recipients.find(other => other.recipient === recipient)
-  await parkMessage(tx, {
+  const exceeded = await parkMessage(tx, {
     deliveryId: delivery.id,
     body: Buffer.from(message.body),
     wrapped: message.wrapped,
@@ -108,8 +124,9 @@ async function park(context: DeliveryContext, tx: Queryable, delivery: ClaimedDe
             createdAt: message.createdAt!,
             messageId: proof.messageId ?? null
           },
+    sealed: message.ciphertext !== undefined,
     quotas: context.config.limits,
     now: context.clock.now()
   })
-  return true
+  return exceeded ?? 'parked'
 }

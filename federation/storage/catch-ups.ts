@@ -36,7 +36,8 @@ export interface BoxToPlan {
 
 const BOXES = statement(
   'boxes-to-plan',
-  'select id, name from message_boxes where recipient = $1::bytea and message_count > 0 order by id'
+  `select id, name from message_boxes b where recipient = $1::bytea
+    and exists (select from messages m where m.box_id = b.id) order by id`
 )
 
 /** The boxes of a recipient that hold messages. */

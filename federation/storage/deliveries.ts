@@ -132,7 +132,7 @@ const SIBLINGS = statement(
     count(*) filter (where state = 'delivered') as delivered,
     count(*) filter (where state = 'refused' and last_answer = 'ERR_NOT_HOME') as not_home,
     count(*) as total,
-    exists (select from message_names n where n.recipient = $1::bytea and n.name = $2::bytea) as held
+    exists (select from recipients r where r.identity_key = $1::bytea and is_name_known(r.id, $2::bytea)) as held
   from deliveries where recipient = $1::bytea and name = $2::bytea`
 )
 

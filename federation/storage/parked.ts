@@ -1,13 +1,13 @@
 import { type Queryable, statement } from '../../src/storage/database.js'
-import { FORGET_AFTER, type MessageProof } from '../../src/storage/messages.js'
-import type { Quotas } from '../../src/storage/sent-messages.js'
+import type { MessageProof } from '../../src/storage/messages.js'
+import { type QuotaName, type Quotas, quotasValue } from '../../src/storage/quotas.js'
 
 const PARK = statement(
   'park-message',
-  `select park_message($1::bigint, $2::bytea, $3::boolean, $4::jsonb, $5::bigint, $6::bigint, $7::bigint, $8::bigint)`
+  `select park_message($1::bigint, $2::bytea, $3::boolean, $4::jsonb, $5::boolean, $6::bigint, $7::quotas) as exceeded`
 )
 
-/** Keeps the message of a delivery here until a host of its recipient appears. */
+/** Keeps the message of a delivery here until a host of its recipient appears; answers the limit that is in the way. */
 export async function parkMessage(
   database: Queryable,
   message: {
@@ -15,20 +15,22 @@ export async function parkMessage(
     readonly body: Buffer
     readonly wrapped: boolean
     readonly proof: MessageProof | undefined
+    /** The body is encrypted end to end. */
+    readonly sealed: boolean
     readonly quotas: Quotas
     readonly now: number
   }
-): Promise<void> {
-  await database.query(PARK, [
+): Promise<QuotaName | undefined> {
+  const [row] = await database.query<{ exceeded: QuotaName | null }>(PARK, [
     message.deliveryId,
     message.body,
     message.wrapped,
     message.proof === undefined ? null : JSON.stringify(message.proof),
+    message.sealed,
     message.now,
-    FORGET_AFTER,
-    message.quotas.messagesPerBox,
-    message.quotas.bytesPerBox
+    quotasValue(message.quotas)
   ])
+  return row?.exceeded ?? undefined
 }
 
 const DUE_LOOKUPS = statement(
@@ -59,7 +61,8 @@ export async function beginLookup(database: Queryable, recipient: Buffer, now: n
 const END_LOOKUPS = statement(
   'end-recipient-lookups',
   `delete from recipient_lookups l where l.recipient = $1::bytea
-    and not exists (select from messages m where m.recipient = l.recipient and m.parked)`
+    and not exists (select from messages m join recipients r on r.id = m.recipient_id
+      where r.identity_key = l.recipient and m.parked)`
 )
 
 /** Stops asking about a recipient for whom nothing is parked any more. */

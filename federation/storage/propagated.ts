@@ -1,9 +1,10 @@
-import type { ReplayTicket } from '../../src/auth/caller.js'
+import type { Caller } from '../../src/auth/caller.js'
 import type { SignedMessageFormat } from '../../src/names.js'
 import { retryingCollisions } from '../../src/storage/collisions.js'
 import { type Queryable, statement } from '../../src/storage/database.js'
 import { FORGET_AFTER, type MessageProof } from '../../src/storage/messages.js'
-import type { ExpressionMatches, Quotas } from '../../src/storage/sent-messages.js'
+import { type QuotaName, type Quotas, quotasValue } from '../../src/storage/quotas.js'
+import type { ExpressionMatches } from '../../src/storage/sent-messages.js'
 import type { Origin } from '../origin/proof.js'
 import type { ReceivedProof } from './envelopes.js'
 
@@ -52,6 +53,8 @@ export interface ReceivedOutcome {
     | 'replayed'
     | 'unknown'
   readonly expressions: string[] | null
+  /** Where it is full. */
+  readonly exceeded: QuotaName | null
 }
 
 const ACCEPT = statement(
@@ -60,13 +63,13 @@ const ACCEPT = statement(
     $1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::text, $7::bytea, $8::boolean,
     $9::bytea, $10::text, $11::text, $12::bytea, $13::bytea, $14::bytea, $15::jsonb, $16::bigint, $17::bytea, $18::bigint,
     $19::bytea[], $20::bytea[], $21::bigint[], $22::text[], $23::text[], $24::jsonb[], $25::uuid[], $26::bigint[],
-    $27::bigint[], $28::text[], $29::boolean[], $30::bigint, $31::bigint, $32::bigint)`
+    $27::bigint[], $28::text[], $29::boolean[], $30::bytea, $31::bigint, $32::quotas)`
 )
 
 /** Stores what another host hands on, in one statement; see `accept_propagated` in the migrations for the outcomes. */
 export async function acceptPropagated(
   database: Queryable,
-  replay: ReplayTicket,
+  { identityKeyBytes: host, replay }: Caller,
   message: ReceivedMessage,
   matches: ExpressionMatches,
   quotas: Quotas,
@@ -103,9 +106,9 @@ export async function acceptPropagated(
     recipients.map(recipient => recipient.expiresAt),
     [...matches.keys()],
     [...matches.values()],
+    host,
     FORGET_AFTER,
-    quotas.messagesPerBox,
-    quotas.bytesPerBox
+    quotasValue(quotas)
   ]
   return retryingCollisions(() => database.query<ReceivedOutcome>(ACCEPT, values))
 }

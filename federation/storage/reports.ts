@@ -1,5 +1,4 @@
 import { type Queryable, statement } from '../../src/storage/database.js'
-import { FORGET_AFTER } from '../../src/storage/messages.js'
 
 export interface DeliveryReport {
   /** Who is told. */
@@ -15,11 +14,11 @@ export interface DeliveryReport {
 
 const STORE = statement(
   'store-report',
-  `select store_report($1::bytea, $2::bytea, $3::bytea, $4::bigint, $5::bytea, $6::bigint, $7::bigint, $8::bigint)`
+  `select store_report($1::bytea, $2::bytea, $3::bytea, $4::bigint, $5::bytea, $6::bigint, $7::bigint)`
 )
 
 /** Puts a report into its sender's box `delivery_reports`, unless it has been there before. */
 export async function storeReport(database: Queryable, report: DeliveryReport): Promise<void> {
   const { sender, node, name, integer, body, now, expiresAt } = report
-  await database.query(STORE, [sender, node, name, integer, body, now, expiresAt, FORGET_AFTER])
+  await database.query(STORE, [sender, node, name, integer, body, now, expiresAt])
 }

@@ -2,7 +2,6 @@ import { StaleSession } from '../auth/stale-session.js'
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
 import { parseMessageIds } from '../message.js'
-import { acknowledgeMessages } from '../storage/messages.js'
 
 /**
  * POST /acknowledgeMessage (BRC-33): the caller has received these messages; they are deleted.
@@ -16,15 +15,14 @@ export const acknowledgeMessage: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
   path: '/acknowledgeMessage',
   authenticated: true,
-  async handler({ caller, ...request }, { clock, database }) {
+  async handler({ caller, ...request }, { clock, storedMessages }) {
     const messageIds = parseMessageIds(request.json())
-    const { verdict, acknowledged } = await acknowledgeMessages(
-      database,
-      caller.replay,
-      caller.identityKeyBytes,
+    const { verdict, acknowledged } = await storedMessages.acknowledge({
+      replay: caller.replay,
+      recipient: caller.identityKeyBytes,
       messageIds,
-      clock.now()
-    )
+      now: clock.now()
+    })
     if (verdict !== 'fresh') throw new StaleSession(verdict)
     return { body: { status: 'success', acknowledged } }
   }

@@ -3,9 +3,8 @@ import type { Limits } from '../config.js'
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
 import { badRequest } from '../errors.js'
-import { identityKeyFromBytes } from '../keys/identity-key.js'
 import { isObject, parseMessageBox, shownMessageId } from '../message.js'
-import { type Cursor, type ListedMessage, listMessages as listRows } from '../storage/messages.js'
+import type { Cursor, ListedMessage } from '../storage/messages.js'
 
 /**
  * POST /listMessages (BRC-33): the messages of one of the caller's boxes, oldest first.
@@ -23,19 +22,17 @@ export const listMessages: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
   path: '/listMessages',
   authenticated: true,
-  async handler({ caller, ...request }, { clock, config, database }) {
+  async handler({ caller, ...request }, { clock, config, storedMessages }) {
     const { messageBox, limit, cursor } = parseListRequest(config.limits, request.json())
-    const rows = await listRows(
-      database,
-      caller.replay,
-      caller.identityKeyBytes,
+    const rows = await storedMessages.list({
+      replay: caller.replay,
+      recipient: caller.identityKeyBytes,
       messageBox,
       cursor,
       // One more than is shown tells whether there are more.
-      limit + 1,
-      config.limits.listBytes,
-      clock.now()
-    )
+      maximum: limit + 1,
+      now: clock.now()
+    })
     const { verdict } = rows[0]!
     if (verdict !== 'fresh') throw new StaleSession(verdict)
     const found = rows[0]!.box_id === null ? [] : rows
@@ -87,17 +84,16 @@ function parseCursor(value: unknown): Cursor | undefined {
 
 function presentMessage(row: ListedMessage) {
   const createdAt = new Date(row.created_at).toISOString()
-  const body = row.body.toString()
   return {
     messageId: shownMessageId(row.shown_id),
     // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
-    body: row.wrapped ? JSON.stringify({ message: body }) : body,
-    sender: identityKeyFromBytes(row.sender),
+    body: row.wrapped ? JSON.stringify({ message: row.body }) : row.body,
+    sender: row.sender,
     createdAt,
     created_at: createdAt,
     updatedAt: createdAt,
     updated_at: createdAt,
-    envelopeId: row.name.toString('hex'),
+    envelopeId: row.name,
     origin: row.origin,
     ...(row.proof === null ? {} : { proof: row.proof })
   }

@@ -1,5 +1,7 @@
 import type { ReplayTicket } from '../auth/caller.js'
-import { type Queryable, statement } from './database.js'
+import { plainArray } from './arrays.js'
+import { Batches } from './batches.js'
+import { type Database, type Queryable, statement } from './database.js'
 
 /** What the sender signed himself, as recipients check it. */
 export interface MessageProof {
@@ -12,15 +14,19 @@ export interface MessageProof {
 /** Names outlive what they name by a day, ms. */
 export const FORGET_AFTER = 24 * 60 * 60 * 1000
 
+type Verdict = 'fresh' | 'replayed' | 'unknown'
+
 export interface ListedMessage {
-  readonly verdict: 'fresh' | 'replayed' | 'unknown'
+  readonly verdict: Verdict
   /** Null, with all that follows, where there is no message. */
   readonly box_id: number | null
   readonly position: number
-  readonly name: Buffer
+  /** Hexadecimal. */
+  readonly name: string
   readonly shown_id: string
-  readonly sender: Buffer
-  readonly body: Buffer
+  /** Hexadecimal. */
+  readonly sender: string
+  readonly body: string
   readonly wrapped: boolean
   readonly payment: Buffer | null
   readonly origin: string
@@ -32,25 +38,36 @@ export interface ListedMessage {
 
 const LIST_MESSAGES = statement(
   'list-messages',
-  `with request as materialized (select admit_request($1::uuid, $2::bigint, $3::bigint) as verdict),
-  box as (select id from message_boxes where recipient = $4::bytea and name = $5::text)
-  select r.verdict, m.box_id, m.position, m.name, m.shown_id, m.sender, m.body, m.wrapped, m.payment, m.origin, m.proof,
+  `with asked as materialized (
+    select a.*, substr($1::bytea, a.request::integer * 33 - 32, 33) as recipient, coalesce(a.issued_at >= (
+      select born_at from seen_requests_birth where system_identifier = own_system_identifier()
+    ), false) as is_known
+    from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[])
+      with ordinality a (digest, issued_at, ends_at, box, cursor_box, cursor_position, now, maximum, request)
+  ), admitted as (
+    insert into seen_requests (digest, slot) select digest, seen_slot(ends_at) from asked where is_known
+    on conflict do nothing
+    returning digest
+  )
+  select r.request, r.verdict, m.box_id, m.position, encode(m.name, 'hex') as name, m.shown_id,
+    encode(m.sender, 'hex') as sender, convert_from(m.body, 'UTF8') as body, m.wrapped, m.payment, m.origin, m.proof,
     m.created_at, m.candidates
-  from request r left join lateral (
-    select p.*, k.candidates
+  from (
+    select a.*, (select b.id from message_boxes b where b.recipient = a.recipient and b.name = a.box) as box_id,
+      case when not a.is_known then 'unknown' when a.digest in (select digest from admitted) then 'fresh' else 'replayed' end
+        as verdict
+    from asked a
+  ) r left join lateral (
+    select p.*, count(*) over () as candidates,
+      sum(p.bytes) over (order by p.position rows unbounded preceding) - p.bytes as bytes_before
     from (
-      select w.box_id, w.position, count(*) over () as candidates, sum(w.bytes) over (order by w.position) - w.bytes as bytes_before
-      from (
-        select box_id, position, bytes from messages
-        where box_id = (select id from box) and position > (case when $6::bigint = (select id from box) then $7::bigint else 0 end)
-          and expires_at > $8::bigint and r.verdict = 'fresh'
-        order by position limit $9::integer
-      ) w
-    ) k
-    join messages p on p.box_id = k.box_id and p.position = k.position
-    where k.bytes_before < $10::bigint
-  ) m on true
-  order by m.position`
+      select * from messages
+      where box_id = r.box_id and position > (case when r.cursor_box = r.box_id then r.cursor_position else 0 end)
+        and expires_at > r.now and r.verdict = 'fresh'
+      order by position limit r.maximum
+    ) p
+  ) m on m.bytes_before < $10::bigint
+  order by r.request, m.position`
 )
 
 /** Where a list goes on: after this position of the box with this id. */
@@ -59,34 +76,15 @@ export interface Cursor {
   readonly position: number
 }
 
-/**
- * Lists the messages of one box, oldest first, in one statement. One row without a message where there is none.
- *
- * @param maximum messages at most
- * @param maximumBytes no message follows once those before it have this many bytes; the first always comes
- */
-export async function listMessages(
-  database: Queryable,
-  replay: ReplayTicket,
-  recipient: Buffer,
-  messageBox: string,
-  cursor: Cursor | undefined,
-  maximum: number,
-  maximumBytes: number,
-  now: number
-): Promise<ListedMessage[]> {
-  return database.query<ListedMessage>(LIST_MESSAGES, [
-    replay.digest.toString('hex'),
-    replay.issuedAt,
-    replay.expiresAt,
-    recipient,
-    messageBox,
-    cursor?.boxId ?? 0,
-    cursor?.position ?? 0,
-    now,
-    maximum,
-    maximumBytes
-  ])
+export interface ListRequest {
+  readonly replay: ReplayTicket
+  /** 33 bytes. */
+  readonly recipient: Buffer
+  readonly messageBox: string
+  readonly cursor: Cursor | undefined
+  /** Messages at most. */
+  readonly maximum: number
+  readonly now: number
 }
 
 /** How long a client's message id is remembered after its message was acknowledged, for sends that were under way. */
@@ -94,35 +92,117 @@ export const IDS_FORGET_AFTER = 10 * 60 * 1000
 
 const ACKNOWLEDGE_MESSAGES = statement(
   'acknowledge-messages',
-  `select * from acknowledge_messages($1::uuid, $2::bigint, $3::bigint, $4::bytea, $5::text[], $6::bigint)`
+  `select * from acknowledge_messages(
+    $1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::integer[], $7::bigint, $8::bigint)`
 )
 
-/** Deletes the recipient's messages with these shown ids, in one statement. */
-export async function acknowledgeMessages(
-  database: Queryable,
-  replay: ReplayTicket,
-  recipient: Buffer,
-  messageIds: readonly string[],
-  now: number
-): Promise<{ verdict: 'fresh' | 'replayed' | 'unknown'; acknowledged: number }> {
-  const [row] = await database.query<{ verdict: 'fresh' | 'replayed' | 'unknown'; acknowledged: number }>(
-    ACKNOWLEDGE_MESSAGES,
-    [
-      replay.digest.toString('hex'),
-      replay.issuedAt,
-      replay.expiresAt,
-      recipient,
-      messageIds,
-      now + IDS_FORGET_AFTER
-    ]
-  )
-  return row!
+export interface Acknowledgement {
+  readonly replay: ReplayTicket
+  /** 33 bytes. */
+  readonly recipient: Buffer
+  /** As shown. */
+  readonly messageIds: readonly string[]
+  readonly now: number
 }
 
-const PRUNE = statement('prune-message-boxes', 'select prune_message_boxes($1::bigint, $2::integer) as count')
+export interface Acknowledged {
+  readonly verdict: Verdict
+  readonly acknowledged: number
+}
+
+/** With more ids than this a request would hold up the others of its statement. */
+const BATCHED_IDS = 50
+
+/** The messages in the boxes, for those whose they are. */
+export class StoredMessages {
+  readonly #database: Database
+  readonly #listBytes: number
+  readonly #lists = new Batches<ListRequest, readonly ListedMessage[]>({
+    size: 8,
+    order: ({ recipient }) => recipient,
+    keys: digestKey,
+    together: requests => this.#listTogether(requests),
+    alone: async request => (await this.#listTogether([request]))[0]!
+  })
+  readonly #acknowledgements = new Batches<Acknowledgement, Acknowledged>({
+    size: 32,
+    order: ({ recipient }) => recipient,
+    keys: digestKey,
+    together: requests => this.#acknowledgeTogether(requests),
+    alone: request => this.#acknowledgeOne(request)
+  })
+
+  /** @param listBytes in one list no message follows once those before it have this many bytes; the first always comes */
+  constructor(database: Database, listBytes: number) {
+    this.#database = database
+    this.#listBytes = listBytes
+  }
+
+  /** Messages of one box, oldest first, in one statement. One row without a message where there is none. */
+  list(request: ListRequest): Promise<readonly ListedMessage[]> {
+    return this.#lists.add(request)
+  }
+
+  /** Deletes the recipient's messages with these shown ids, in one statement. Resolves after the commit. */
+  acknowledge(request: Acknowledgement): Promise<Acknowledged> {
+    return request.messageIds.length <= BATCHED_IDS
+      ? this.#acknowledgements.add(request)
+      : this.#acknowledgeOne(request)
+  }
+
+  async #listTogether(requests: readonly ListRequest[]): Promise<ListedMessage[][]> {
+    const rows = await this.#database.query<ListedMessage & { request: number }>(LIST_MESSAGES, [
+      Buffer.concat(requests.map(({ recipient }) => recipient)),
+      ...ticketValues(requests),
+      requests.map(({ messageBox }) => messageBox),
+      plainArray(requests.map(({ cursor }) => cursor?.boxId ?? 0)),
+      plainArray(requests.map(({ cursor }) => cursor?.position ?? 0)),
+      plainArray(requests.map(({ now }) => now)),
+      plainArray(requests.map(({ maximum }) => maximum)),
+      this.#listBytes
+    ])
+    if (requests.length === 1) return [rows]
+    const pages: ListedMessage[][] = requests.map(() => [])
+    for (const row of rows) pages[row.request - 1]!.push(row)
+    return pages
+  }
+
+  async #acknowledgeTogether(requests: readonly Acknowledgement[]): Promise<Acknowledged[]> {
+    return this.#database.query<Acknowledged>(ACKNOWLEDGE_MESSAGES, [
+      ...ticketValues(requests),
+      requests.map(({ recipient }) => recipient),
+      requests.flatMap(({ messageIds }) => messageIds),
+      plainArray(requests.flatMap(({ messageIds }, i) => messageIds.map(() => i + 1))),
+      FORGET_AFTER,
+      requests[0]!.now + IDS_FORGET_AFTER
+    ])
+  }
+
+  async #acknowledgeOne(request: Acknowledgement): Promise<Acknowledged> {
+    return (await this.#acknowledgeTogether([request]))[0]!
+  }
+}
+
+/** The same request twice: one of them is a replay, which the other one must have told. */
+function digestKey({ replay }: { readonly replay: ReplayTicket }): string[] {
+  return [replay.digest.toString('latin1')]
+}
+
+function ticketValues(requests: readonly { readonly replay: ReplayTicket }[]): string[] {
+  return [
+    plainArray(requests.map(({ replay }) => replay.digest.toString('hex'))),
+    plainArray(requests.map(({ replay }) => replay.issuedAt)),
+    plainArray(requests.map(({ replay }) => replay.expiresAt))
+  ]
+}
+
+const PRUNE = statement(
+  'prune-message-boxes',
+  'select prune_message_boxes($1::bigint, $2::integer, $3::bigint) as count'
+)
 
 /** Deletes at most `limit` rows of each kind that nobody needs any more; answers how many there were. */
 export async function pruneMessageBoxes(database: Queryable, now: number, limit: number): Promise<number> {
-  const [row] = await database.query<{ count: number }>(PRUNE, [now, limit])
+  const [row] = await database.query<{ count: number }>(PRUNE, [now, limit, FORGET_AFTER])
   return row!.count
 }

@@ -71,7 +71,7 @@ export class Judge {
   async #rows(): Promise<Record<string, number>> {
     const tables = await this.#query<{ name: string }>(
       `select table_name as name from information_schema.tables
-       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> 'seen_requests'`
+       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name not like 'seen_requests%'`
     )
     const counts = tables.map(({ name }) => `select '${name}' as name, count(*) as n from ${name}`)
     const found = await this.#query<{ name: string; n: number }>(counts.join(' union all '))

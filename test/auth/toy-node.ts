@@ -25,8 +25,12 @@ const CONFIG: ToyConfig = {
     listMessages: 1_000,
     listBytes: MEGABYTE,
     recipientsPerSend: 100,
-    messagesPerBox: 1_000,
-    bytesPerBox: MEGABYTE,
+    messagesPerRecipient: 1_000,
+    bytesPerRecipient: MEGABYTE,
+    messagesPerSender: 1_000,
+    boxesPerRecipient: 10,
+    sealedMessagesPerRecipient: 10,
+    sealedMessagesPerHost: 10,
     timeToLive: 86_400,
     rates: { address: 1_000_000, identity: 1_000_000, peer: 1_000_000, pair: 1_000_000 }
   }

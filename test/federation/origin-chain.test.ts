@@ -29,7 +29,7 @@ const ENVELOPES = `
   select encode(e.id, 'hex') as id, encode(e.sender, 'hex') as sender, e.format, e.key_id,
     encode(e.signed_bytes, 'hex') as signed, encode(e.signature, 'hex') as signature,
     encode(e.key_linkage, 'hex') as linkage, e.proof
-  from messages m join envelopes e on e.id = m.envelope_id where m.recipient = $1 order by e.id`
+  from messages m join envelopes e on e.id = m.envelope_id join recipients r on r.id = m.recipient_id where r.identity_key = $1 order by e.id`
 
 describe('proofs of origin along three nodes', () => {
   let [one, two, three]: TestNode[] = []

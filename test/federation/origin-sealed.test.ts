@@ -47,8 +47,8 @@ describe('sealed messages (protocol section 4, 3)', () => {
   /** What the node counts for bob's box. */
   async function counted(messageBox: string): Promise<Members> {
     const [row] = await node.query<Members>(
-      `select message_count::int as messages, byte_count::int as bytes from message_boxes
-       where recipient = $1 and name = $2`,
+      `select count(*)::int as messages, coalesce(sum(m.bytes), 0)::int as bytes
+       from message_boxes b join messages m on m.box_id = b.id where b.recipient = $1 and b.name = $2`,
       [Buffer.from(bob.identityKey, 'hex'), messageBox]
     )
     return row!

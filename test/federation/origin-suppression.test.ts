@@ -55,7 +55,7 @@ describe('sealed messages that somebody else sent first', () => {
   it('do not keep the genuine message away after they have expired', async () => {
     const recipe = sealedIn('expired')
     expect(await node.resultsOf(build(spoiled(recipe)).body)).to.deep.equal(success)
-    await node.query('select prune_message_boxes($1::bigint, 1000)', [NOW + 6_000])
+    await node.query('select prune_message_boxes($1::bigint, 1000, 86400000)', [NOW + 6_000])
     expect(await node.list(bob, 'expired')).to.deep.equal([])
     expect(await node.resultsOf(build({ ...recipe, attested: true }).body)).to.deep.equal(success)
     expect((await node.list(bob, 'expired')).map(({ origin }) => origin)).to.deep.equal(['home-host'])

@@ -187,7 +187,10 @@ function scenarios(environment: Readonly<Record<string, string>>): void {
     await authorizeRouting(ida, one)
     const parked = () =>
       one.databases.database.query<{ parked: boolean }>(
-        { name: 'is-parked', text: 'select parked from messages where recipient = $1' },
+        {
+          name: 'is-parked',
+          text: 'select parked from messages join recipients on id = recipient_id where identity_key = $1'
+        },
         [Buffer.from(ida.identityKey, 'hex')]
       )
     await until(parked, ([row]) => row!.parked === false)
@@ -251,7 +254,7 @@ function scenarios(environment: Readonly<Record<string, string>>): void {
     await two.databases.database.query(
       {
         name: 'lose',
-        text: 'with n as (delete from message_names where recipient = $1) delete from messages where recipient = $1'
+        text: 'delete from messages m using recipients r where r.id = m.recipient_id and r.identity_key = $1'
       },
       [Buffer.from(june.identityKey, 'hex')]
     )

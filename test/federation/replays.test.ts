@@ -55,6 +55,7 @@ describe('replays of requests', () => {
   async function state(): Promise<unknown> {
     const tables = [
       'messages',
+      'recipients',
       'message_boxes',
       'message_names',
       'envelopes',

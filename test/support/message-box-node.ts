@@ -11,6 +11,7 @@ import { createHttpServer } from '../../src/http-server.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
 import { createRates } from '../../src/rates/rates.js'
+import { StoredMessages } from '../../src/storage/messages.js'
 import { postgresRateStore } from '../../src/storage/rate-limits.js'
 import { createSessionEpoch } from '../../src/storage/replays.js'
 import { SentMessages } from '../../src/storage/sent-messages.js'
@@ -63,6 +64,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
     keys,
     database,
     sentMessages: new SentMessages(database, keys.publicKey, allLimits),
+    storedMessages: new StoredMessages(database, allLimits.listBytes),
     metrics,
     rates,
     forwarding: { matches: () => false, nudge: () => undefined }

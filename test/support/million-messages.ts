@@ -19,7 +19,7 @@ export const COUNTS = {
 /** Far away: nothing of this expires in the test. */
 export const EXPIRES_AT = 4_000_000_000_000
 /** What has been expired for long, for pruning: the last hundred recipients' messages. */
-export const EXPIRED_AT = 1_000
+export const EXPIRED_AT = 1_000_000_000
 export const BUSY_DOMAIN = 'busy.example.org'
 export const SINGLE_LANE_DOMAIN = 'single-lane.example.org'
 
@@ -54,26 +54,28 @@ export async function loadMillionMessages(connectionString: string, first: strin
   const steps = [
     // What is written to a table that the transaction has emptied need not be logged.
     'begin',
-    'truncate message_boxes, messages, message_names, envelopes, client_message_ids, seen_requests, deliveries restart identity',
-    `insert into message_boxes (recipient, name, message_count, byte_count, last_position)
-     select case when n = 1 then decode('${first}', 'hex') else ${key('n')} end, 'inbox', k, k * 4, k
+    'truncate recipients, message_boxes, messages, message_names, envelopes, client_message_ids, seen_requests, deliveries restart identity',
+    `insert into recipients (identity_key, message_count, byte_count, last_position, box_count)
+     select case when n = 1 then decode('${first}', 'hex') else ${key('n')} end, k, k * 4, k, 1
      from generate_series(1, ${recipients}) n, lateral (select case when n = 1 then ${PER_BOX} + 10000 else ${PER_BOX} end as k) c
      order by n`,
-    `insert into messages (box_id, position, recipient, name, shown_id, sender, body, wrapped, envelope_id, origin, forwardable,
-       parked, bytes, first_seen, created_at, expires_at)
-     select b.id, p, b.recipient, ${digest(NUMBER)}, lpad((${NUMBER})::text, 15, '0'), ${key('20000 + p % 100')}, 'body', false,
-       ${digest(`1 + (${NUMBER}) % ${envelopes}`)}, 'local', true, false, 4, 1, 1,
+    `insert into message_boxes (recipient, name) select identity_key, 'inbox' from recipients order by id`,
+    `insert into messages (box_id, position, recipient_id, name, shown_id, sender, body, wrapped, envelope_id, origin, forwardable,
+       parked, id_key, sealed, bytes, first_seen, created_at, expires_at)
+     select b.id, p, b.id, ${digest(NUMBER)}, lpad((${NUMBER})::text, 15, '0'), ${key('20000 + p % 100')}, 'body', false,
+       ${digest(`1 + (${NUMBER}) % ${envelopes}`)}, 'local', true, false, ${uuid(NUMBER)}, false, 4, 1, 1,
        case when b.id > ${recipients - 100} then ${EXPIRED_AT} else ${EXPIRES_AT} + b.id end
-     from message_boxes b, lateral generate_series(1, b.last_position) p order by b.id, p`,
-    `insert into message_names (recipient, name, box_id, position, forget_at)
-     select recipient, name, box_id, position, expires_at from messages order by box_id, position`,
+     from recipients b, lateral generate_series(1, b.last_position) p order by b.id, p`,
+    `insert into message_names (recipient_id, name, forget_at)
+     select r.id, ${digest(`${PER_BOX} * 1000 + r.id * 1000000 + p`)}, case when r.id > ${recipients - 100} then ${EXPIRED_AT} else ${EXPIRES_AT} end
+     from recipients r, generate_series(1, 10) p order by r.id, p`,
     `insert into envelopes (id, sender, format, key_id, signed_bytes, signature, received_at, withheld, holds)
      select ${digest('n')}, ${key('20000 + n % 100')}, 'brc104', 'k', 'signed', 'signature', 1, false, 100
      from generate_series(1, ${envelopes}) n`,
     `insert into client_message_ids (id_key, body_digest, sealed, shown_id, delivery, forget_at)
      select ${uuid('n')}, ${uuid('n')}, false, 'x', 'local', ${EXPIRES_AT} from generate_series(1, ${clientIds}) n`,
-    `insert into seen_requests (digest, forget_at)
-     select ${uuid('n')}, ${EXPIRES_AT} from generate_series(1, ${seenRequests}) n`,
+    `insert into seen_requests (digest, slot)
+     select ${uuid('n')}, n % 4 from generate_series(1, ${seenRequests}) n`,
     insertDeliveries(deliveries, 'delivered', `'host' || n % 500 || '.example.org'`, 'n % 10000'),
     insertDeliveries(busy, 'pending', `'${BUSY_DOMAIN}'`, 'n % 10000'),
     insertDeliveries(singleLane, 'pending', `'${SINGLE_LANE_DOMAIN}'`, '1'),

@@ -86,7 +86,8 @@ export class OriginNode {
   async rows(): Promise<Record<string, number>> {
     const tables = await this.query<{ name: string }>(
       `select table_name as name from information_schema.tables
-       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name not in ('seen_requests', 'rate_limits')`
+       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name not like 'seen_requests%'
+         and table_name <> 'rate_limits'`
     )
     const counts = tables.map(({ name }) => `select '${name}' as name, count(*)::int as n from ${name}`)
     const found = await this.query<{ name: string; n: number }>(counts.join(' union all '))

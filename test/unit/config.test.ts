@@ -60,8 +60,12 @@ describe('configuration', () => {
         listMessages: 1000,
         listBytes: 8 * 1024 * 1024,
         recipientsPerSend: 100,
-        messagesPerBox: 10_000_000,
-        bytesPerBox: 1000 * 1024 ** 3,
+        messagesPerRecipient: 10_000_000,
+        bytesPerRecipient: 1000 * 1024 ** 3,
+        messagesPerSender: 1_000_000,
+        boxesPerRecipient: 1_000,
+        sealedMessagesPerRecipient: 5_000_000,
+        sealedMessagesPerHost: 1_000_000,
         timeToLive: 30 * 24 * 60 * 60,
         rates: { address: 600_000, identity: 1_000_000, peer: 6_000_000, pair: 120_000 }
       }
@@ -97,8 +101,12 @@ describe('configuration', () => {
       LIMIT_LIST_MESSAGES: '3',
       LIMIT_LIST_BYTES: '4KiB',
       LIMIT_RECIPIENTS: '5',
-      LIMIT_BOX_MESSAGES: '6',
-      LIMIT_BOX_BYTES: '7GiB',
+      LIMIT_RECIPIENT_MESSAGES: '6',
+      LIMIT_RECIPIENT_BYTES: '7GiB',
+      LIMIT_SENDER_MESSAGES: '61',
+      LIMIT_RECIPIENT_BOXES: '62',
+      LIMIT_SEALED_MESSAGES: '63',
+      LIMIT_SEALED_HOST_MESSAGES: '64',
       LIMIT_TIME_TO_LIVE: '80',
       LIMIT_RATE_ADDRESS: '9',
       LIMIT_RATE_IDENTITY: '10',
@@ -120,7 +128,20 @@ describe('configuration', () => {
       drainMilliseconds: 500
     })
     const { rates, ...limits } = config.limits
-    expect(Object.values(limits)).to.deep.equal([2 ** 21, 1025, 3, 4096, 5, 6, 7 * 2 ** 30, 80])
+    expect(Object.values(limits)).to.deep.equal([
+      2 ** 21,
+      1025,
+      3,
+      4096,
+      5,
+      6,
+      7 * 2 ** 30,
+      61,
+      62,
+      63,
+      64,
+      80
+    ])
     expect(rates).to.deep.equal({ address: 9, identity: 10, peer: 11, pair: 12 })
     expect(secrets.privateKey).to.deep.equal(Buffer.from(KEY, 'hex'))
     expect([secrets.databaseUrl, secrets.redisUrl]).to.deep.equal([
@@ -132,7 +153,14 @@ describe('configuration', () => {
 
   it('bounds boxes and rates more tightly where strangers write', () => {
     const { limits } = readConfiguration({ NETWORK: 'test', PUBLIC_DOMAIN: 'a.example' }).config
-    expect([limits.messagesPerBox, limits.bytesPerBox]).to.deep.equal([10_000, 2 ** 30])
+    expect(limits).to.include({
+      messagesPerRecipient: 10_000,
+      bytesPerRecipient: 2 ** 30,
+      messagesPerSender: 1_000,
+      boxesPerRecipient: 1_000,
+      sealedMessagesPerRecipient: 5_000,
+      sealedMessagesPerHost: 1_000
+    })
     expect(limits.rates).to.deep.equal({ address: 600, identity: 1_000, peer: 6_000, pair: 120 })
   })
 
