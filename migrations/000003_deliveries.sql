@@ -213,12 +213,13 @@ begin
   if not found then
     return false;
   end if;
-  perform release_envelopes(array[v_delivery.envelope_id]);
   if p_state = 'delivered' then
     update client_message_ids set forget_at = least(forget_at, p_ids_forget_at)
       where id_key = v_delivery.id_key and delivery = 'forwarding';
     perform forget_parked(v_delivery.recipient, v_delivery.name, p_ids_forget_at);
   end if;
+  -- Recipients before envelopes, as everybody locks them.
+  perform release_envelopes(array[v_delivery.envelope_id]);
   return true;
 end $$;
 

@@ -1,6 +1,23 @@
 -- The doors by which messages enter: what this node's own users send, and what other hosts hand on. Both end in
 -- store_message, the one way into a box.
 
+-- Deletes the boxes of a recipient that hold nothing; answers how many there were. He must be locked.
+create function delete_empty_boxes(p_recipient bytea) returns integer language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+  v_count integer;
+begin
+  delete from message_boxes b where b.recipient = p_recipient
+    and not exists (select from messages m where m.box_id = b.id);
+  get diagnostics v_count = row_count;
+  if v_count > 0 then
+    update recipients set box_count = box_count - v_count where identity_key = p_recipient;
+  end if;
+  return v_count;
+end $$;
+
 -- Which limit one more message would exceed, by its name in the node document; null where there is room. The recipient must
 -- be locked.
 create function exceeded_quota(
@@ -28,8 +45,8 @@ begin
     elsif p_recipient.message_count >= p_quotas.messages_of_sender then
       if not p_recipient.counts_senders then
         insert into message_counts (recipient_id, sealed, source, messages)
-          select p_recipient.id, false, sender, count(*) from messages
-          where recipient_id = p_recipient.id and origin <> 'sealed' group by sender;
+          select p_recipient.id, false, m.sender, count(*) from message_boxes b join messages m on m.box_id = b.id
+          where b.recipient = p_recipient.identity_key and m.origin <> 'sealed' group by m.sender;
         update recipients set counts_senders = true where id = p_recipient.id;
       end if;
       if p_quotas.messages_of_sender <= (
@@ -42,10 +59,7 @@ begin
   -- Of the boxes half are for messages whose sender is proven.
   if p_recipient.box_count >= v_boxes
     and not exists (select from message_boxes where recipient = p_recipient.identity_key and name = p_box) then
-    delete from message_boxes b where b.recipient = p_recipient.identity_key
-      and not exists (select from messages m where m.box_id = b.id);
-    get diagnostics v_empty = row_count;
-    update recipients set box_count = box_count - v_empty where id = p_recipient.id and v_empty > 0;
+    v_empty := delete_empty_boxes(p_recipient.identity_key);
     if p_recipient.box_count - v_empty >= v_boxes then
       return 'boxesPerRecipient';
     end if;
@@ -411,7 +425,8 @@ create function accept_sent_batch(
   request integer, recipient_index integer, outcome text, delivery text, shown_id text, forwardable boolean,
   domains text[], expressions text[], exceeded text
 ) language plpgsql
-set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
 as $$
 declare
   v_recipients bytea[];
@@ -471,7 +486,7 @@ begin
         and not exists (select from messages m where m.recipient_id = a.recipient_id and m.shown_id = a.shown)
         and not exists (select from messages m where m.id_key = a.id_key)
         and not exists (select from client_message_ids c where c.id_key = a.id_key)
-        and a.issued_at >= (select born_at from seen_requests_birth where system_identifier = own_system_identifier())
+        and a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
     ), admitted as (
       insert into seen_requests (digest, slot) select o.digest, seen_slot(o.forget_at) from ordinary o
       on conflict do nothing

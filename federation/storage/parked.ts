@@ -61,8 +61,9 @@ export async function beginLookup(database: Queryable, recipient: Buffer, now: n
 const END_LOOKUPS = statement(
   'end-recipient-lookups',
   `delete from recipient_lookups l where l.recipient = $1::bytea
-    and not exists (select from messages m join recipients r on r.id = m.recipient_id
-      where r.identity_key = l.recipient and m.parked)`
+    and not exists (
+      select from message_boxes b join messages m on m.box_id = b.id where b.recipient = l.recipient and m.parked
+    )`
 )
 
 /** Stops asking about a recipient for whom nothing is parked any more. */

@@ -40,7 +40,7 @@ const LIST_MESSAGES = statement(
   'list-messages',
   `with asked as materialized (
     select a.*, substr($1::bytea, a.request::integer * 33 - 32, 33) as recipient, coalesce(a.issued_at >= (
-      select born_at from seen_requests_birth where system_identifier = own_system_identifier()
+      select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier()
     ), false) as is_known
     from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[])
       with ordinality a (digest, issued_at, ends_at, box, cursor_box, cursor_position, now, maximum, request)

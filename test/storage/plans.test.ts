@@ -44,6 +44,16 @@ const LARGE = [
 /** After five runs Postgres may keep a plan that knows nothing of the values. */
 const RUNS = 7
 
+/** Every scan of a large table goes by an index, and looks at no more rows than that. */
+function expectIndexed({ scans }: Observed, rows: number, ...tables: readonly string[]): void {
+  const large = scans.filter(({ table }) => LARGE.includes(table))
+  const told = (scan: Scan) => `${scan.type} of ${scan.table}, ${scan.rows} rows: ${scan.query}`
+  expect(large.filter(({ type }) => type === 'Seq Scan').map(told)).to.deep.equal([])
+  expect(large.filter(scan => scan.rows > rows).map(told)).to.deep.equal([])
+  // Otherwise nothing was watched.
+  expect(large.map(({ table }) => table)).to.include.members(tables)
+}
+
 describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
   let node: TestNode
   let database: Database
@@ -79,16 +89,6 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
   /** Statements of the request itself; requests are counted beside them. */
   const roundTrips = ({ statements }: Observed): string[] =>
     statements.filter(name => !/rate|rlflx/i.test(name))
-
-  /** Every scan of a large table goes by an index, and looks at no more rows than that. */
-  function expectIndexed({ scans }: Observed, rows: number, ...tables: readonly string[]): void {
-    const large = scans.filter(({ table }) => LARGE.includes(table))
-    const told = (scan: Scan) => `${scan.type} of ${scan.table}, ${scan.rows} rows: ${scan.query}`
-    expect(large.filter(({ type }) => type === 'Seq Scan').map(told)).to.deep.equal([])
-    expect(large.filter(scan => scan.rows > rows).map(told)).to.deep.equal([])
-    // Otherwise nothing was watched.
-    expect(large.map(({ table }) => table)).to.include.members(tables)
-  }
 
   async function repeated(work: (run: number) => Promise<unknown>): Promise<Observed[]> {
     const all: Observed[] = []
@@ -265,5 +265,53 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
       await pruneFederation(database, EXPIRED_AT + 1, 100)
     })
     for (const observed of all) expectIndexed(observed, 1_000, 'messages', 'message_names', 'envelopes')
+  })
+})
+
+/** Postgres keeps a plan until it has looked at the tables again, which can take it a minute. */
+describe('with plans made while there was nothing', () => {
+  let node: TestNode
+  let observer: StatementObserver
+  const alice = new TestUser('alice of early plans')
+  const bob = new TestUser('bob of early plans')
+
+  before(async function () {
+    this.timeout(30_000)
+    node = await startTestNode('early plans', { environment: { ROLE: 'api' } })
+    observer = await observeStatements(node.databases.connectionString, 'peerserv')
+    await node.stop()
+    await node.restart()
+    await Promise.all([alice.handshake(node.url), bob.handshake(node.url)])
+    for (let run = 0; run < RUNS; run++) await exchange(`early ${run}`)
+    await query('alter table messages set (autovacuum_enabled = off)')
+    await query(
+      `insert into messages (box_id, position, recipient_id, name, shown_id, sender, body, wrapped, envelope_id, origin,
+         forwardable, parked, sealed, bytes, first_seen, created_at, expires_at)
+       select b.id, 1000 + n, r.id, sha256(n::text::bytea), 'loaded ' || n, r.identity_key, '', false, '', 'local', false, false,
+         false, 0, 1, 1, 4000000000000
+       from recipients r join message_boxes b on b.recipient = r.identity_key, generate_series(1, 20000) n`
+    )
+  })
+  after(async () => {
+    observer?.stop()
+    await node?.remove()
+  })
+
+  const query = (text: string) => node.node.context.database.query({ name: '', text })
+
+  /** A message is sent, listed and acknowledged. */
+  async function exchange(messageId: string): Promise<void> {
+    const message = { recipient: bob.identityKey, messageBox: 'inbox', body: 'early', messageId }
+    expect((await alice.post(node.url, '/sendMessage', { message })).status).to.equal(200)
+    await bob.post(node.url, '/listMessages', { messageBox: 'inbox', limit: 10 })
+    const { json } = await bob.post(node.url, '/acknowledgeMessage', { messageIds: [messageId] })
+    expect(json.acknowledged).to.equal(1)
+  }
+
+  it('a message is sent, listed and acknowledged on the right indexes', async () => {
+    for (let run = 0; run < RUNS; run++) {
+      const observed = await observer.during(() => exchange(`late ${run}`))
+      expectIndexed(observed, 50, 'recipients', 'messages', 'message_boxes')
+    }
   })
 })

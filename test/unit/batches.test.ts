@@ -1,0 +1,65 @@
+import { expect } from 'chai'
+import { Batches } from '../../src/storage/batches.js'
+
+/** As Postgres reports it. */
+function postgresError(code: string): Error {
+  return Object.assign(new Error(code), { code, severity: 'ERROR' })
+}
+
+describe('batches of requests', () => {
+  const statements: string[][] = []
+  let failure: Error | undefined
+  const batches = new Batches<string, string>({
+    size: 3,
+    order: request => Buffer.from(request),
+    keys: request => [request[0]!],
+    async together(requests) {
+      statements.push([...requests])
+      if (failure !== undefined) throw failure
+      return requests.map(request => `${request} together`)
+    },
+    async alone(request) {
+      if (request.endsWith('bad')) throw new Error(request)
+      return `${request} alone`
+    }
+  })
+  beforeEach(() => {
+    statements.length = 0
+    failure = undefined
+  })
+
+  const addAll = (...requests: string[]) =>
+    Promise.allSettled(requests.map(request => batches.add(request))).then(settled =>
+      settled.map(outcome => (outcome.status === 'fulfilled' ? outcome.value : `${outcome.reason}`))
+    )
+
+  it('put what arrives together into statements in order, so many in each, and answer each its own', async () => {
+    expect(await addAll('d', 'c', 'b', 'a')).to.deep.equal([
+      'd together',
+      'c together',
+      'b together',
+      'a together'
+    ])
+    expect(statements).to.deep.equal([['b', 'c', 'd'], ['a']])
+  })
+
+  it('keep apart what has something in common', async () => {
+    expect(await addAll('a1', 'a2', 'b', 'a3')).to.deep.equal([
+      'a1 together',
+      'a2 together',
+      'b together',
+      'a3 together'
+    ])
+    expect(statements).to.deep.equal([['a1', 'b'], ['a2'], ['a3']])
+  })
+
+  it('do each for itself where one has spoilt the statement', async () => {
+    failure = postgresError('23505')
+    expect(await addAll('a', 'b bad', 'c')).to.deep.equal(['a alone', 'Error: b bad', 'c alone'])
+  })
+
+  it('fail together where Postgres is away', async () => {
+    failure = postgresError('57P01')
+    expect(await addAll('a', 'b')).to.deep.equal(['Error: 57P01', 'Error: 57P01'])
+  })
+})
