@@ -132,10 +132,12 @@ create table message_names (
 create index message_names_forget_at on message_names (forget_at);
 
 -- Whether this node holds a message of this name, or held it and still knows.
-create function is_name_known(p_recipient_id bigint, p_name bytea) returns boolean language sql stable as $$
-  select exists (select from messages m where m.recipient_id = p_recipient_id and m.name = p_name)
-    or exists (select from message_names n where n.recipient_id = p_recipient_id and n.name = p_name)
-$$;
+create function is_name_known(p_recipient_id bigint, p_name bytea) returns boolean
+language plpgsql stable as $$
+begin
+  return exists (select from messages m where m.recipient_id = p_recipient_id and m.name = p_name)
+    or exists (select from message_names n where n.recipient_id = p_recipient_id and n.name = p_name);
+end $$;
 
 -- Ids chosen by clients, for as long as a retry can be expected, of messages that are in no box here: on their way to other
 -- hosts, or acknowledged. Key: SHA-256(recipient ‖ sender ‖ JSON.stringify([messageBox, messageId])).
@@ -247,9 +249,10 @@ begin
   end loop;
 end $$;
 
-create function delete_unused_recipients(p_keys bytea[]) returns void language sql as $$
-  delete from recipients where identity_key = any (p_keys) and last_position = 0
-$$;
+create function delete_unused_recipients(p_keys bytea[]) returns void language plpgsql as $$
+begin
+  delete from recipients where identity_key = any (p_keys) and last_position = 0;
+end $$;
 
 -- Gives back one hold of each envelope named (named twice: two holds); the last one deletes it.
 create function release_envelopes(p_ids bytea[]) returns void language plpgsql as $$

@@ -122,7 +122,8 @@ end $$;
 create function hold_envelope(
   p_id bytea, p_sender bytea, p_format text, p_key_id text, p_signed bytea, p_signature bytea, p_withheld boolean,
   p_key_linkage bytea, p_proof jsonb, p_received_at bigint, p_holds integer
-) returns void language sql as $$
+) returns void language plpgsql as $$
+begin
   insert into envelopes as e (
     id, sender, format, key_id, signed_bytes, signature, withheld, key_linkage, proof, received_at, holds
   ) values (
@@ -131,8 +132,8 @@ create function hold_envelope(
   on conflict (id) do update set
     holds = e.holds + excluded.holds,
     -- a better proof of the same request replaces none
-    proof = coalesce(e.proof, excluded.proof)
-$$;
+    proof = coalesce(e.proof, excluded.proof);
+end $$;
 
 -- A sealed message gives way to a better proof of the same ciphertext, with the words, the id and the time that this proof
 -- speaks of: a stranger who sent the ciphertext first decides nothing of that. From then on it counts as its sender's. The
@@ -190,10 +191,11 @@ begin
 end $$;
 
 -- Keeps asking for hosts of a recipient for whom mail is parked here.
-create function request_lookup(p_recipient bytea, p_now bigint) returns void language sql as $$
+create function request_lookup(p_recipient bytea, p_now bigint) returns void language plpgsql as $$
+begin
   insert into recipient_lookups (recipient, next_lookup_at, interval) values (p_recipient, p_now, 600000)
-  on conflict do nothing
-$$;
+  on conflict do nothing;
+end $$;
 
 -- The one door for messages that this node's own users send (POST /sendMessage). All recipients or none.
 -- The arrays run over the recipients in ascending order of their keys, as everybody locks them.
