@@ -235,6 +235,7 @@ declare
   v_id_keys uuid[] := '{}';
   v_exceeded text[] := '{}';
   v_refused boolean := false;
+  v_made_recipient boolean := false;
   v_holds integer := 0;
   v_planned_count integer;
 begin
@@ -279,6 +280,7 @@ begin
     v_forwardable[i] := not p_withheld and (v_authorized or v_sealed or p_proofs[i] is not null);
     if v_deliveries[i] <> 'forwarding' then
       v_recipient := lock_recipient(p_recipients[i]);
+      v_made_recipient := v_made_recipient or v_recipient.last_position = 0;
     end if;
 
     if p_id_keys[i] is not null then
@@ -330,7 +332,9 @@ begin
   end loop;
 
   if v_refused then
-    perform delete_unused_recipients(p_recipients);
+    if v_made_recipient then
+      perform delete_unused_recipients(p_recipients);
+    end if;
     for i in 1 .. v_count loop
       if v_outcomes[i] in ('duplicate', 'unprovable', 'full') then
         recipient_index := i; outcome := v_outcomes[i]; exceeded := v_exceeded[i];
@@ -398,7 +402,9 @@ begin
     end if;
     return next;
   end loop;
-  perform delete_unused_recipients(p_recipients);
+  if v_made_recipient then
+    perform delete_unused_recipients(p_recipients);
+  end if;
 
   if v_holds > 0 then
     perform hold_envelope(

@@ -1,9 +1,19 @@
 import { expect } from 'chai'
+import { submitScript, tokenScript } from '../support/advertised.js'
 import { type Answer, TestUser } from '../support/client.js'
-import { authorizeRouting, startTestNode, type TestNode, until } from '../support/nodes.js'
+import { startFakeHost } from '../support/fake-host.js'
+import {
+  authorizeRouting,
+  authorizeSending,
+  listMessages,
+  startTestNode,
+  type TestNode,
+  until
+} from '../support/nodes.js'
 import type { Result } from '../support/origin-node.js'
 import { propagated } from '../support/propagated.js'
 
+const NOT_HOME = { status: 'error', code: 'ERR_NOT_HOME', description: 'no' }
 const FULL = { status: 'error', code: 'ERR_INBOX_QUOTA_EXCEEDED', httpStatus: 507, retryAfter: 60 }
 /** So many messages of each kind there is room for. */
 const [PROVEN, SEALED, SEALED_OF_HOST] = [12, 20, 14]
@@ -61,12 +71,17 @@ describe('quotas and what other hosts hand on (protocol section 4)', () => {
     return (answer.json.results as Result[])[0]!
   }
 
-  /** Exactly so many of fifty at once are taken; the others are told the limit. */
-  async function race(count: number, limit: string, handOnOne: () => Promise<Answer>): Promise<void> {
-    const results = (await Promise.all(Array.from({ length: 50 }, handOnOne))).map(resultOf)
+  /** Exactly so many of those who hand on at once are taken; the others are told the limit. */
+  async function race(
+    count: number,
+    limit: string,
+    handOnOne: () => Promise<Answer>,
+    racers = count + 5
+  ): Promise<void> {
+    const results = (await Promise.all(Array.from({ length: racers }, handOnOne))).map(resultOf)
     const refused = results.filter(({ status }) => status !== 'success')
     for (const result of refused) expect(result).to.include({ ...FULL, limit })
-    expect(50 - refused.length).to.equal(count)
+    expect(racers - refused.length).to.equal(count)
   }
 
   async function list(recipient: TestUser, messageBox = 'inbox') {
@@ -88,7 +103,7 @@ describe('quotas and what other hosts hand on (protocol section 4)', () => {
 
   it('count a sealed message for the host that handed it on, and for no sender', async () => {
     const [bob, one, two] = [await newRecipient(), await newHost(), await newHost()]
-    await race(SEALED_OF_HOST, 'sealedMessagesPerHost', () => handOn(one, sealed(one, bob)))
+    await race(SEALED_OF_HOST, 'sealedMessagesPerHost', () => handOn(one, sealed(one, bob)), 50)
     await race(SEALED - SEALED_OF_HOST, 'sealedMessagesPerRecipient', () => handOn(two, sealed(two, bob)))
     // What is proven, or comes from the sender himself, has all its room.
     expect((await send(bob, 'at home')).status).to.equal(200)
@@ -117,6 +132,36 @@ describe('quotas and what other hosts hand on (protocol section 4)', () => {
     const origins = (await list(bob)).map(({ origin }) => origin)
     expect(origins.filter(origin => origin === 'sealed')).to.have.length(1)
     await race(SEALED_OF_HOST - 1, 'sealedMessagesPerHost', () => handOn(host, sealed(host, bob)))
+  })
+
+  it('let a message that no host took be parked only where there is room, and tell its sender', async () => {
+    const [bob, host] = [
+      new TestUser('parked of handed quotas'),
+      await startFakeHost('handed quotas', 403, NOT_HOME)
+    ]
+    try {
+      for (let i = 0; i < PROVEN; i++) expect((await send(bob, `waits ${i}`)).status).to.equal(200)
+      await submitScript(node, tokenScript(host.operator, host.domain, bob))
+      await authorizeSending(alice, node)
+      const message = {
+        recipient: bob.identityKey,
+        messageBox: 'inbox',
+        body: 'no room',
+        messageId: 'no room'
+      }
+      expect((await alice.post(node.url, '/sendMessage', { message })).status).to.equal(200)
+      const [report] = await until(
+        async () =>
+          (await listMessages(alice, node, 'delivery_reports')).filter(({ body }) =>
+            body.includes('no room')
+          ),
+        found => found.length === 1
+      )
+      expect(JSON.parse(report!.body)).to.include({ messageId: 'no room', code: 'ERR_INBOX_QUOTA_EXCEEDED' })
+      expect(await list(bob)).to.have.length(PROVEN)
+    } finally {
+      await host.close()
+    }
   })
 
   it('keep half of the boxes for messages whose sender is proven', async () => {
