@@ -67,7 +67,7 @@ export const SETTINGS = {
   DATABASE_URL: optional(
     urlOf('postgresql://user:password@localhost/peerserv', 'postgres:', 'postgresql:'),
     'an embedded Postgres in DATA_DIR',
-    'Postgres 15 or newer. Several processes may share one.',
+    'Postgres 15 or newer, in UTF8. Several processes may share one.',
     true
   ),
   DATABASE_CONNECTIONS: withDefault(

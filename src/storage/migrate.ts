@@ -28,7 +28,7 @@ export async function migrate(
   // The connection is watched by the statements that run on it.
   client.on('error', () => {})
   try {
-    await refuseOldPostgres(client)
+    await refuseUnfitPostgres(client)
     const applied = await runner({
       dbClient: client,
       dir: directory,
@@ -78,13 +78,19 @@ async function connect(connectionString: string): Promise<pg.Client> {
   }
 }
 
-async function refuseOldPostgres(client: pg.Client): Promise<void> {
-  const { rows } = await client.query<{ number: number; name: string }>(
-    `select current_setting('server_version_num')::int as number, current_setting('server_version') as name`
+async function refuseUnfitPostgres(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ number: number; name: string; encoding: string }>(
+    `select current_setting('server_version_num')::int as number, current_setting('server_version') as name,
+      current_setting('server_encoding') as encoding`
   )
-  const version = rows[0]
-  if (version !== undefined && version.number >= OLDEST_POSTGRES * 10_000) return
-  throw new StartError(`The database is Postgres ${version?.name}; ${OLDEST_POSTGRES} or newer is needed.`)
+  const [server] = rows
+  if (server === undefined || server.number < OLDEST_POSTGRES * 10_000) {
+    throw new StartError(`The database is Postgres ${server?.name}; ${OLDEST_POSTGRES} or newer is needed.`)
+  }
+  // Others cannot hold every name of a box, nor show every body.
+  if (server.encoding !== 'UTF8') {
+    throw new StartError(`The encoding of the database is ${server.encoding}; UTF8 is needed.`)
+  }
 }
 
 /** Files of the future: this program would read and write tables whose rules it does not know. */

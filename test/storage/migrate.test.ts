@@ -73,6 +73,19 @@ describe('migrate', () => {
     expect(await migrate(test.connectionString, logger, whole)).to.deep.equal(['000002_second'])
   })
 
+  it('refuses a database that cannot hold every text', async () => {
+    const name = `test_${process.pid}_latin1`
+    const url = new URL(test.connectionString)
+    url.pathname = `/${name}`
+    const run = (text: string) => test.database.query(statement('', text))
+    await run(`create database ${name} template template0 encoding 'LATIN1' locale_provider libc locale 'C'`)
+    try {
+      expect(await startError(migrate(url.href, logger))).to.include('LATIN1')
+    } finally {
+      await run(`drop database ${name}`)
+    }
+  })
+
   it('refuses a schema that is newer than the program', async () => {
     await migrate(test.connectionString, logger, await folder(MIGRATIONS))
     const older = await folder({ '000001_first.sql': MIGRATIONS['000001_first.sql'] })
