@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
 import type * as Secp256k1 from 'secp256k1'
 import type { Curve } from './curve.js'
-import { modOrder } from './order.js'
-import { hasUncompressedForm } from './point-form.js'
+import { digestUnderRoot, modOrder } from './order.js'
+import { hasStandardForm } from './point-form.js'
 
 /**
  * libsecp256k1 as a native addon.
@@ -50,9 +50,18 @@ export class NativeCurve implements Curve {
   }
 
   compress(publicKey: Uint8Array): Uint8Array {
-    if (publicKey.length !== 33 && !hasUncompressedForm(publicKey)) throw notAPublicKey()
+    if (!hasStandardForm(publicKey)) throw notAPublicKey()
     try {
       return this.#library.publicKeyConvert(publicKey, true)
+    } catch (cause) {
+      throw notAPublicKey(cause)
+    }
+  }
+
+  uncompress(publicKey: Uint8Array): Uint8Array {
+    if (publicKey.length !== 33) throw notAPublicKey()
+    try {
+      return this.#library.publicKeyConvert(publicKey, false)
     } catch (cause) {
       throw notAPublicKey(cause)
     }
@@ -98,7 +107,23 @@ export class NativeCurve implements Curve {
   }
 
   verify(digest: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
-    if (digest.length !== 32 || signature.length !== 64 || publicKey.length !== 33) return false
+    return publicKey.length === 33 && this.#verify(digest, signature, publicKey)
+  }
+
+  verifyDerived(
+    digest: Uint8Array,
+    signature: Uint8Array,
+    publicKey: Uint8Array,
+    tweak: Uint8Array
+  ): boolean {
+    if (digest.length !== 32 || signature.length !== 64 || tweak.length !== 32) return false
+    if (!hasStandardForm(publicKey)) return false
+    const underRoot = digestUnderRoot(digest, signature, tweak)
+    return underRoot !== undefined && this.#verify(underRoot, signature, publicKey)
+  }
+
+  #verify(digest: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
+    if (digest.length !== 32 || signature.length !== 64) return false
     try {
       return this.#library.ecdsaVerify(signature, digest, publicKey)
     } catch {

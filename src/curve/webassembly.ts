@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module'
 import type * as TinySecp256k1 from 'tiny-secp256k1'
 import type { Curve } from './curve.js'
-import { hasUncompressedForm } from './point-form.js'
+import { digestUnderRoot } from './order.js'
+import { hasStandardForm, hasUncompressedForm } from './point-form.js'
 
 /**
  * libsecp256k1 compiled to WebAssembly, for platforms without the native addon; four to five times slower.
@@ -44,6 +45,11 @@ export class WebAssemblyCurve implements Curve {
     return this.#library.pointCompress(publicKey, true)
   }
 
+  uncompress(publicKey: Uint8Array): Uint8Array {
+    this.#requirePublicKey(publicKey)
+    return this.#library.pointCompress(publicKey, false)
+  }
+
   sharedPoint(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array {
     this.#requirePrivateKey(privateKey)
     this.#requirePublicKey(publicKey)
@@ -76,7 +82,23 @@ export class WebAssemblyCurve implements Curve {
   }
 
   verify(digest: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
-    if (digest.length !== 32 || signature.length !== 64 || !this.isPublicKey(publicKey)) return false
+    return publicKey.length === 33 && this.#verify(digest, signature, publicKey)
+  }
+
+  verifyDerived(
+    digest: Uint8Array,
+    signature: Uint8Array,
+    publicKey: Uint8Array,
+    tweak: Uint8Array
+  ): boolean {
+    if (digest.length !== 32 || signature.length !== 64 || tweak.length !== 32) return false
+    if (!hasStandardForm(publicKey)) return false
+    const underRoot = digestUnderRoot(digest, signature, tweak)
+    return underRoot !== undefined && this.#verify(underRoot, signature, publicKey)
+  }
+
+  #verify(digest: Uint8Array, signature: Uint8Array, publicKey: Uint8Array): boolean {
+    if (digest.length !== 32 || signature.length !== 64 || !this.#library.isPoint(publicKey)) return false
     try {
       return this.#library.verify(digest, publicKey, signature, true)
     } catch (error) {

@@ -28,18 +28,18 @@ export class KeyDeriver {
   readonly #curve: Curve
   readonly #rootKey: Uint8Array
   /** ECDH is the dearest step of a derivation and the same for every message of one counterparty. */
-  readonly #sharedPoints: LRUCache<string, Uint8Array>
+  readonly #counterparties: LRUCache<string, Counterparty>
   readonly #macSecrets = new LRUCache<string, KeyObject>({ max: MAC_SECRETS })
 
   /**
    * @param rootPrivateKey 32 bytes; copied
-   * @param cacheSize counterparties whose shared point is kept (some 300 bytes each)
+   * @param cacheSize counterparties whose shared point is kept (some 500 bytes each)
    * @throws RangeError if the root key is not a private key
    */
   constructor(curve: Curve, rootPrivateKey: Uint8Array, cacheSize = 10_000) {
     this.#curve = curve
     this.#rootKey = new Uint8Array(rootPrivateKey)
-    this.#sharedPoints = new LRUCache({ max: cacheSize })
+    this.#counterparties = new LRUCache({ max: cacheSize })
     this.publicKey = curve.publicKey(this.#rootKey)
     this.identityKey = identityKeyFromBytes(this.publicKey)
   }
@@ -49,7 +49,7 @@ export class KeyDeriver {
    * the UTF-8 of the invoice number (BRC-42; BRC-69 method 2). A number, not a proof of anything.
    */
   linkage(counterparty: Uint8Array, invoiceNumber: string): Buffer {
-    return offsetOf(this.#sharedPoint(counterparty), invoiceNumber)
+    return offsetOf(this.#counterparty(counterparty).sharedPoint, invoiceNumber)
   }
 
   /** The counterparty's child public key for this party, 33 bytes. */
@@ -92,14 +92,15 @@ export class KeyDeriver {
   ): boolean {
     const signature = derToCompact(der)
     if (signature === undefined) return false
-    let signer: Uint8Array
+    let known: Counterparty
     try {
-      signer = this.counterpartyPublicKey(counterparty, invoiceNumber)
+      known = this.#counterparty(counterparty)
     } catch (error) {
       if (error instanceof RangeError) return false
       throw error
     }
-    return this.#curve.verify(digest, signature, signer)
+    const linkage = offsetOf(known.sharedPoint, invoiceNumber)
+    return this.#curve.verifyDerived(digest, signature, known.publicKey, linkage)
   }
 
   /**
@@ -124,17 +125,23 @@ export class KeyDeriver {
     return { identityKey: this.identityKey }
   }
 
-  #sharedPoint(counterparty: Uint8Array): Uint8Array {
-    const name = Buffer.from(counterparty.buffer, counterparty.byteOffset, counterparty.byteLength).toString(
-      'latin1'
-    )
-    let point = this.#sharedPoints.get(name)
-    if (point === undefined) {
-      point = this.#curve.sharedPoint(this.#rootKey, counterparty)
-      this.#sharedPoints.set(name, point)
+  #counterparty(publicKey: Uint8Array): Counterparty {
+    const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString('latin1')
+    let counterparty = this.#counterparties.get(name)
+    if (counterparty === undefined) {
+      const sharedPoint = this.#curve.sharedPoint(this.#rootKey, publicKey)
+      counterparty = { sharedPoint, publicKey: this.#curve.uncompress(publicKey) }
+      this.#counterparties.set(name, counterparty)
     }
-    return point
+    return counterparty
   }
+}
+
+/** What is computed once for everybody who is talked to. */
+interface Counterparty {
+  readonly sharedPoint: Uint8Array
+  /** 65 bytes. */
+  readonly publicKey: Uint8Array
 }
 
 /**
@@ -145,7 +152,12 @@ export class KeyDeriver {
  * @throws RangeError if that is not a public key
  */
 export function anyonePublicKey(curve: Curve, of: Uint8Array, invoiceNumber: string): Uint8Array {
-  return curve.addToPublicKey(of, offsetOf(of, invoiceNumber))
+  return curve.addToPublicKey(of, anyoneLinkage(of, invoiceNumber))
+}
+
+/** The offset between `of` and that key, 32 bytes. */
+export function anyoneLinkage(of: Uint8Array, invoiceNumber: string): Buffer {
+  return offsetOf(of, invoiceNumber)
 }
 
 function offsetOf(sharedPoint: Uint8Array, invoiceNumber: string): Buffer {

@@ -2,7 +2,7 @@ import { hash, randomBytes } from 'node:crypto'
 import type { Curve } from '../curve/curve.js'
 import { derToCompact } from '../curve/der.js'
 import { type IdentityKey, identityKeyBytes } from './identity-key.js'
-import { ANYONE_PUBLIC_KEY, anyonePublicKey, type KeyDeriver } from './key-deriver.js'
+import { ANYONE_PUBLIC_KEY, anyoneLinkage, type KeyDeriver } from './key-deriver.js'
 
 /*
  * A portable signature is one that everybody can check who knows the signer's identity key. Its bytes are laid out
@@ -57,14 +57,8 @@ export function verifyPortableSignature(
   const signerBytes = identityKeyBytes(signer)
   // The key in the bytes is what the sender says; who must have signed is known from elsewhere.
   if (!signerBytes.equals(parts.signer)) return false
-  let publicKey: Uint8Array
-  try {
-    publicKey = anyonePublicKey(curve, signerBytes, `${PROTOCOL}-${parts.keyId}`)
-  } catch (error) {
-    if (error instanceof RangeError) return false
-    throw error
-  }
-  return curve.verify(hash('sha256', text, 'buffer'), parts.signature, publicKey)
+  const linkage = anyoneLinkage(signerBytes, `${PROTOCOL}-${parts.keyId}`)
+  return curve.verifyDerived(hash('sha256', text, 'buffer'), parts.signature, signerBytes, linkage)
 }
 
 interface PortableSignature {

@@ -118,6 +118,9 @@ for (const curve of curves) {
       for (const [name, key] of Object.entries(bad)) {
         expect(curve.isPublicKey(key), name).to.equal(false)
         expect(curve.verify(digest, signature, key), name).to.equal(false)
+        if (name !== 'uncompressed') {
+          expect(curve.verifyDerived(digest, signature, key, scalar(1n)), name).to.equal(false)
+        }
         expect(() => curve.sharedPoint(scalar(1n), key), name).to.throw(RangeError)
         expect(() => curve.addToPublicKey(key, scalar(1n)), name).to.throw(RangeError)
         if (name !== 'uncompressed') expect(() => curve.compress(key), name).to.throw(RangeError)
@@ -176,9 +179,85 @@ for (const curve of curves) {
       const s = signature.subarray(32)
       const malformed = [new Uint8Array(0), r, signature.subarray(0, 63), join(signature, new Uint8Array(1))]
       for (const edge of Object.values(EDGES)) malformed.push(join(edge, s), join(r, edge), join(edge, edge))
-      for (const bad of malformed) expect(curve.verify(digest, bad, publicKey), hex(bad)).to.equal(false)
+      for (const bad of malformed) {
+        expect(curve.verify(digest, bad, publicKey), hex(bad)).to.equal(false)
+        expect(curve.verifyDerived(digest, bad, publicKey, scalar(0n)), hex(bad)).to.equal(false)
+      }
       for (const length of [0, 31, 33]) {
-        expect(curve.verify(new Uint8Array(length).fill(9), signature, publicKey)).to.equal(false)
+        const wrong = new Uint8Array(length).fill(9)
+        expect(curve.verify(wrong, signature, publicKey)).to.equal(false)
+        expect(curve.verifyDerived(wrong, signature, publicKey, scalar(0n))).to.equal(false)
+        expect(curve.verifyDerived(digest, signature, publicKey, wrong.fill(0))).to.equal(false)
+      }
+    })
+
+    it('verifies under a derived key exactly what is valid under it when it is computed', () => {
+      const random = randomBytes('derived')
+      for (let round = 0; round < 200; round++) {
+        const [key, digest] = [random(32), random(32)]
+        const tweak = round < 20 ? Object.values(EDGES)[round % 6]! : random(32)
+        const root = curve.publicKey(key)
+        const isTweak = number(tweak) < N
+        const child = isTweak ? curve.addToPrivateKey(key, tweak) : key
+        const derived = isTweak ? curve.addToPublicKey(root, tweak) : root
+        const good = curve.sign(digest, child)
+        const changed = good.slice()
+        changed[round % 64]! ^= 1 << (round % 8)
+        const twin = join(good.subarray(0, 32), scalar(N - number(good.subarray(32))))
+        for (const signature of [good, changed, twin, curve.sign(digest, random(32))]) {
+          const expected = isTweak && curve.verify(digest, signature, derived)
+          expect(expected, hex(signature)).to.equal(signature === good && isTweak)
+          for (const form of [root, curve.uncompress(root)]) {
+            expect(curve.verifyDerived(digest, signature, form, tweak), hex(signature)).to.equal(expected)
+          }
+        }
+      }
+    })
+
+    it('verifies under a derived key what the SDK verifies under it', () => {
+      const random = randomBytes('derived, SDK')
+      for (let round = 0; round < 20; round++) {
+        const [key, tweak] = [random(32), random(32)]
+        const digest = new BigNumber([...random(32)])
+        const { g } = new SdkCurve()
+        const root = new PrivateKey([...key]).toPublicKey()
+        const child = new PrivateKey([...curve.addToPrivateKey(key, tweak)])
+        const derived = new PublicKey(root.add(g.mul(new BigNumber([...tweak]))))
+        const { r, s } = ECDSA.sign(digest, child, true)
+        expect(ECDSA.verify(digest, new Signature(r, s), derived)).to.equal(true)
+        const signature = bytes(r.toHex(32) + s.toHex(32))
+        expect(
+          curve.verifyDerived(bytes(digest.toHex(32)), signature, bytes(root.toString()), tweak)
+        ).to.equal(true)
+      }
+    })
+
+    it('verifies under a derived key where the digest under the root key is zero, or is taken mod n', () => {
+      const [d, k] = [7n, 5n]
+      const r = number(curve.publicKey(scalar(k)).subarray(1)) % N
+      const tweak = 2n ** 255n
+      for (const wanted of [0n, 1n, N - 1n]) {
+        // s = (wanted + r·d)/k, so the digest is wanted - r·tweak.
+        const s = ((wanted + r * d) * inverse(k)) % N
+        const signature = join(scalar(r), scalar(s > N / 2n ? N - s : s))
+        const digest = (((wanted - r * tweak) % N) + N) % N
+        const derived = curve.addToPublicKey(curve.publicKey(scalar(d)), scalar(tweak))
+        expect(curve.verify(scalar(digest), signature, derived), `${wanted}`).to.equal(true)
+        const root = curve.publicKey(scalar(d))
+        expect(curve.verifyDerived(scalar(digest), signature, root, scalar(tweak)), `${wanted}`).to.equal(
+          true
+        )
+        expect(curve.verifyDerived(scalar(digest ^ 1n), signature, root, scalar(tweak))).to.equal(false)
+      }
+      const above = scalar(N + 0xbfn)
+      const signature = curve.sign(above, scalar(7n + 9n))
+      expect(curve.verifyDerived(above, signature, curve.publicKey(scalar(7n)), scalar(9n))).to.equal(true)
+    })
+
+    it('uncompresses 33 bytes and nothing else', () => {
+      expect(hex(curve.uncompress(curve.publicKey(scalar(7n))))).to.equal(hex(UNCOMPRESSED))
+      for (const bad of [UNCOMPRESSED, bytes(`02${X_OFF_CURVE}`), G.subarray(1), new Uint8Array(0)]) {
+        expect(() => curve.uncompress(bad), hex(bad)).to.throw(RangeError)
       }
     })
 
@@ -255,9 +334,17 @@ describe('curve: native and WebAssembly', () => {
       seen[kind] = (seen[kind] ?? 0) + 1
     }
     // Each operation must have met both of its ends, or this test says less than its name.
-    const names = ['publicKey', 'compress', 'sharedPoint', 'addToPublicKey', 'addToPrivateKey', 'sign']
+    const names = [
+      'publicKey',
+      'compress',
+      'uncompress',
+      'sharedPoint',
+      'addToPublicKey',
+      'addToPrivateKey',
+      'sign'
+    ]
     const ends = names.flatMap(name => [`${name}: RangeError`, `${name}: bytes`])
-    const answers = ['isPrivateKey', 'isPublicKey', 'verify'].flatMap(name => [
+    const answers = ['isPrivateKey', 'isPublicKey', 'verify', 'verifyDerived'].flatMap(name => [
       `${name}: false`,
       `${name}: true`
     ])
@@ -271,7 +358,7 @@ interface Operation {
 }
 
 function randomOperation(random: (length: number) => Uint8Array): Operation {
-  const choice = random(1)[0]! % 9
+  const choice = random(1)[0]! % 11
   const scalars = [randomScalar(random), randomScalar(random)] as const
   const [a, b] = scalars
   if (choice === 0) return { name: 'isPrivateKey', run: curve => curve.isPrivateKey(a) }
@@ -283,8 +370,15 @@ function randomOperation(random: (length: number) => Uint8Array): Operation {
   if (choice === 5) return { name: 'sharedPoint', run: curve => curve.sharedPoint(a, point) }
   if (choice === 6) return { name: 'addToPublicKey', run: curve => curve.addToPublicKey(point, a) }
   if (choice === 7) return { name: 'sign', run: curve => curve.sign(a, b) }
+  if (choice === 8) return { name: 'uncompress', run: curve => curve.uncompress(point) }
   const key = random(32)
   const digest = random(32)
+  if (choice === 9) {
+    const valid = number(b) < N && b.length === 32 ? webassembly.addToPrivateKey(key, b) : key
+    const signature = webassembly.sign(digest, valid)
+    const root = random(1)[0]! < 128 ? webassembly.publicKey(key) : point
+    return { name: 'verifyDerived', run: curve => curve.verifyDerived(digest, signature, root, b) }
+  }
   const signature = webassembly.sign(digest, key)
   if (random(1)[0]! < 128) signature[random(1)[0]! % 64]! ^= 1 << (random(1)[0]! % 8)
   const publicKey = webassembly.publicKey(key)
@@ -364,12 +458,21 @@ function join(...parts: Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(parts))
 }
 
+/** Mod n: value to the power of n - 2. */
+function inverse(value: bigint): bigint {
+  let result = 1n
+  for (let [base, exponent] = [value, N - 2n]; exponent > 0n; exponent >>= 1n, base = (base * base) % N) {
+    if (exponent & 1n) result = (result * base) % N
+  }
+  return result
+}
+
 function scalar(value: bigint): Uint8Array {
   return bytes(value.toString(16).padStart(64, '0'))
 }
 
 function number(value: Uint8Array): bigint {
-  return BigInt(`0x${hex(value)}`)
+  return value.length === 0 ? 0n : BigInt(`0x${hex(value)}`)
 }
 
 function bytes(text: string): Uint8Array {
