@@ -1,22 +1,28 @@
 import type { Reply } from './endpoint.js'
 import { ApiError } from './errors.js'
 import type { Logger } from './logger.js'
-import { discardBody, RequestAborted } from './request-body.js'
-import type { Middleware, RequestContext } from './request-state.js'
+import { discardBody, isRead, RequestAborted } from './request-body.js'
+import type { Answer, Middleware, RequestContext } from './request-state.js'
+import { EVERY_ANSWER } from './response-headers.js'
 
 /** How long an answer is left to arrive before a connection with an unread request is closed, ms. */
 const LINGER_MILLISECONDS = 500
 
+/** Set by whoever stops the node. */
+export interface Draining {
+  /** True while requests are still taken, but each is to be the last of its connection. */
+  active: boolean
+}
+
 /** Sets status, headers and the body's final bytes, so that what is signed is what is sent. */
-export function setReply(ctx: RequestContext, reply: Reply): void {
-  ctx.status = reply.status ?? 200
-  if (Buffer.isBuffer(reply.body)) {
-    ctx.body = reply.body
-  } else {
-    ctx.body = Buffer.from(JSON.stringify(reply.body))
-    ctx.set('content-type', 'application/json')
-  }
-  if (reply.headers !== undefined) ctx.set(reply.headers)
+export function setReply(ctx: RequestContext, { status = 200, body, headers }: Reply): void {
+  ctx.state.answer = Buffer.isBuffer(body)
+    ? { status, headers: { ...headers }, body }
+    : {
+        status,
+        headers: { 'content-type': 'application/json', ...headers },
+        body: Buffer.from(JSON.stringify(body))
+      }
 }
 
 /** The one place where an error becomes an answer. What is no ApiError is logged and told without detail. */
@@ -42,18 +48,35 @@ export function answerErrors(logger: Logger): Middleware {
 }
 
 /**
- * Middleware: an answer may be ready before its request has arrived in full (a refusal, for instance). A short rest
- * is read and forgotten. Otherwise the connection is closed, but not at once: closing while the client still
- * sends makes its system throw away the answer together with the connection.
+ * Middleware: sends the answer that the others have left, head and body in one piece.
+ *
+ * It may be ready before its request has arrived in full (a refusal, for instance). A short rest is read and
+ * forgotten. Otherwise the connection is closed, but not at once: closing while the client still sends makes its
+ * system throw away the answer together with the connection.
  */
-export const answerUnreadRequests: Middleware = async (ctx, next) => {
-  await next()
-  if (await discardBody(ctx.req)) return
-  if (ctx.req.destroyed || !Buffer.isBuffer(ctx.body)) return
-  ctx.respond = false
-  ctx.set('connection', 'close')
-  const { req, res } = ctx
-  res.write(ctx.body)
+export function sendAnswers(draining: Draining): Middleware {
+  return async (ctx, next) => {
+    await next()
+    ctx.respond = false
+    const { answer } = ctx.state
+    // Nobody is left to be answered.
+    if (answer === undefined) return void ctx.res.destroy()
+    const mayFollow = isRead(ctx.req) || (await discardBody(ctx.req)) || ctx.req.destroyed
+    // Looked at last: draining may have begun meanwhile.
+    writeHead(ctx, answer, draining.active || !mayFollow)
+    if (mayFollow) ctx.res.end(answer.body)
+    else endLater(ctx, answer.body)
+  }
+}
+
+function writeHead({ res }: RequestContext, { status, headers, body }: Answer, isLast: boolean): void {
+  const all: Record<string, string | number> = { ...EVERY_ANSWER, ...headers, 'content-length': body.length }
+  if (isLast) all.connection = 'close'
+  res.writeHead(status, all)
+}
+
+function endLater({ req, res }: RequestContext, body: Buffer): void {
+  res.write(body)
   const end = (): void => {
     clearTimeout(timer)
     if (!res.writableEnded) res.end()

@@ -1,22 +1,25 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import Router from '@koa/router'
 import Koa from 'koa'
-import { answerErrors, answerUnreadRequests, setReply } from './answer.js'
+import { answerErrors, type Draining, sendAnswers, setReply } from './answer.js'
 import { authenticate } from './auth/authenticate.js'
 import type { AuthContext } from './auth/brc104.js'
+import type { Caller } from './auth/caller.js'
 import { handshake } from './auth/handshake.js'
 import { parseRequestTarget } from './auth/request-target.js'
 import type { SessionEpoch } from './auth/session-epoch.js'
 import { clientAddressFinder } from './client-address.js'
 import type { Config } from './config.js'
 import type { Context } from './context.js'
-import { type EndpointRequest, type MountedEndpoint, mountEndpoints, type Reply } from './endpoint.js'
+import { Deadlines } from './deadlines.js'
+import { type AuthenticatedRequest, type MountedEndpoint, mountEndpoints, type Reply } from './endpoint.js'
 import { ApiError, badRequest, unavailable } from './errors.js'
 import { parseJson } from './json.js'
 import type { Metrics } from './metrics.js'
 import { type Rates, UNLIMITED } from './rates/rates.js'
 import { readBody } from './request-body.js'
 import type { Middleware, RequestContext, RequestState } from './request-state.js'
-import { type Draining, responseHeaders } from './response-headers.js'
+import { answerPreflights } from './response-headers.js'
 
 /** What of the node the app itself needs; endpoints bring their own. */
 export interface AppContext extends Pick<Context, 'logger' | 'clock' | 'curve' | 'keys' | 'metrics'> {
@@ -30,9 +33,12 @@ export interface AppOptions {
   readonly draining: Draining
   /** How often anybody may ask. */
   readonly rates: Rates
-  /** After which a handler's request is answered 503, ms. Stock clients wait for ever, proxies a minute or half. */
+  /** After which a handler's request is answered 503, ms. */
   readonly handlerMilliseconds?: number
 }
+
+/** Stock clients wait for ever, proxies a minute or half of one. */
+const HANDLER_MILLISECONDS = 25_000
 
 /** The Koa app: what happens to every request, in this order. */
 export function createApp(options: AppOptions): Koa<RequestState> {
@@ -44,14 +50,19 @@ export function createApp(options: AppOptions): Koa<RequestState> {
   const app = new Koa<RequestState>()
   app.on('error', error => logger.debug({ err: error }, 'connection failed'))
   app.use(measure(context.metrics, endpoints))
-  app.use(answerUnreadRequests)
-  app.use(responseHeaders(draining))
+  app.use(sendAnswers(draining))
+  app.use(answerPreflights)
   app.use(answerErrors(logger))
   app.use(locate(config.trustedProxies))
-  app.use(routes(endpoints, auth, options))
+  const { literal, other } = routes(endpoints, auth, options)
+  app.use(literal)
+  app.use(other)
   app.use(refuseUnrouted(endpoints, rates))
   return app
 }
+
+/** What is counted where the client did not wait for an answer, as other servers log it. */
+const CLIENT_GONE = 499
 
 /** Counts the answer; paths that strangers make up are all one. */
 function measure(metrics: Metrics, endpoints: readonly MountedEndpoint[]): Middleware {
@@ -59,8 +70,9 @@ function measure(metrics: Metrics, endpoints: readonly MountedEndpoint[]): Middl
   return async (ctx, next) => {
     const begin = performance.now()
     await next()
-    const path = paths.has(ctx.path) ? ctx.path : 'other'
-    metrics.request(path, ctx.status, (performance.now() - begin) / 1000)
+    const { path = '', answer } = ctx.state
+    const name = paths.has(path) ? path : 'other'
+    metrics.request(name, answer?.status ?? CLIENT_GONE, (performance.now() - begin) / 1000)
   }
 }
 
@@ -74,26 +86,64 @@ function locate(trustedProxies: readonly string[]): Middleware {
     ctx.state.target = target
     ctx.state.clientAddress = clientAddress(ctx.req)
     // Stock clients given a host with a trailing slash ask for `//sendMessage`, and sign that.
-    if (ctx.path.includes('//')) ctx.path = ctx.path.replace(/\/{2,}/g, '/')
+    const { path } = target
+    ctx.state.path = path.includes('//') ? path.replace(/\/{2,}/g, '/') : path
     return next()
   }
 }
 
-function routes(endpoints: readonly MountedEndpoint[], auth: AuthContext, options: AppOptions) {
-  const { config, logger } = options.context
+interface Routes {
+  readonly literal: Middleware
+  readonly other: ReturnType<Router<RequestState>['routes']>
+}
+
+/**
+ * Finds the endpoint. All paths are literal, so what matches one to the letter is looked up; everything else (HEAD,
+ * what is no call at all) is for the router, which goes through all of them.
+ */
+function routes(endpoints: readonly MountedEndpoint[], auth: AuthContext, options: AppOptions): Routes {
   const router = new Router<RequestState>({ sensitive: true, strict: true })
+  const literal = new Map<string, Middleware>()
+  const deadlines = new Deadlines(options.handlerMilliseconds ?? HANDLER_MILLISECONDS)
   for (const endpoint of endpoints) {
-    const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
-    const rates = endpoint.unlimited === true ? UNLIMITED : options.rates
-    const isForHosts = endpoint.authenticated && endpoint.forHosts === true
-    const read = readerOf(
-      endpoint,
-      authenticate({ auth, logger, bodyLimit, rates, isForHosts }),
-      readPublicBody(bodyLimit, rates)
-    )
-    router.register(endpoint.path, [endpoint.method], [read, handle(endpoint, options)])
+    const answer = answering(endpoint, auth, options, deadlines)
+    router.register(endpoint.path, [endpoint.method], answer)
+    literal.set(`${endpoint.method} ${endpoint.path}`, answer)
   }
-  return router.routes()
+  return {
+    literal: (ctx, next) => {
+      const path = ctx.state.path!
+      const answer = literal.get(`${ctx.req.method} ${path}`)
+      if (answer !== undefined) return answer(ctx, next)
+      if (path !== ctx.path) ctx.path = path
+      return next()
+    },
+    other: router.routes()
+  }
+}
+
+/** Everything between a request and the answer of its endpoint. */
+function answering(
+  endpoint: MountedEndpoint,
+  auth: AuthContext,
+  options: AppOptions,
+  deadlines: Deadlines
+): Middleware {
+  const { config, logger } = options.context
+  const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
+  const rates = endpoint.unlimited === true ? UNLIMITED : options.rates
+  const isForHosts = endpoint.authenticated && endpoint.forHosts === true
+  const read = readerOf(
+    endpoint,
+    authenticate({ auth, logger, bodyLimit, rates, isForHosts }),
+    readPublicBody(bodyLimit, rates)
+  )
+  const handle = async (ctx: RequestContext): Promise<void> => {
+    const request = new ReceivedRequest(ctx)
+    const reply = endpoint.authenticated ? endpoint.handler(request) : endpoint.handler(request)
+    setReply(ctx, await within(deadlines, reply))
+  }
+  return ctx => read(ctx, () => handle(ctx))
 }
 
 /** How the caller and the body of a request become known. */
@@ -111,46 +161,55 @@ function readPublicBody(limit: number, rates: Rates): Middleware {
   }
 }
 
-function handle(endpoint: MountedEndpoint, options: AppOptions): Middleware {
-  const milliseconds = options.handlerMilliseconds ?? 25_000
-  return async ctx => {
-    const reply = endpoint.authenticated
-      ? endpoint.handler({ ...requestOf(ctx), caller: ctx.state.caller! })
-      : endpoint.handler(requestOf(ctx))
-    setReply(ctx, await within(milliseconds, reply))
-  }
-}
+class ReceivedRequest implements AuthenticatedRequest {
+  readonly headers: IncomingHttpHeaders
+  readonly body: Buffer
+  readonly clientAddress: string
+  readonly #query: string
+  readonly #caller: Caller | undefined
 
-function requestOf(ctx: RequestContext): EndpointRequest {
-  const { target, body, clientAddress } = ctx.state
-  return {
-    headers: ctx.req.headers,
-    query: new URLSearchParams(target.query),
-    body,
-    clientAddress,
-    json: () => parseJson(body)
+  constructor({ req, state }: RequestContext) {
+    this.headers = req.headers
+    this.body = state.body
+    this.clientAddress = state.clientAddress
+    this.#query = state.target.query
+    this.#caller = state.caller
+  }
+
+  get query(): URLSearchParams {
+    return new URLSearchParams(this.#query)
+  }
+
+  get caller(): Caller {
+    if (this.#caller === undefined) throw new TypeError('this endpoint proves no callers')
+    return this.#caller
+  }
+
+  json(): unknown {
+    return parseJson(this.body)
   }
 }
 
 /** Stops waiting, not working: what the handler does later still counts, and a repeated request is idempotent. */
-async function within(milliseconds: number, reply: Promise<Reply>): Promise<Reply> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    const giveUp = () =>
+function within(deadlines: Deadlines, reply: Promise<Reply>): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void =>
       reject(unavailable('ERR_DEADLINE', 'This took too long here. The same request may be sent again.'))
-    timer = setTimeout(giveUp, milliseconds)
+    deadlines.begin(giveUp)
+    const settle =
+      <T>(how: (result: T) => void) =>
+      (result: T): void => {
+        deadlines.end(giveUp)
+        how(result)
+      }
+    reply.then(settle(resolve), settle(reject))
   })
-  try {
-    return await Promise.race([reply, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 function refuseUnrouted(endpoints: readonly MountedEndpoint[], rates: Rates): Middleware {
   return async ctx => {
     await rates.stranger(ctx.state.clientAddress)
-    const methods = endpoints.filter(({ path }) => path === ctx.path).map(({ method }) => method)
+    const methods = endpoints.filter(({ path }) => path === ctx.state.path).map(({ method }) => method)
     if (methods.length === 0) throw new ApiError(404, 'ERR_ROUTE_NOT_FOUND', 'There is no such call here.')
     const allow = methods.join(', ')
     throw new ApiError(405, 'ERR_METHOD_NOT_ALLOWED', `This call takes ${allow}.`, {}, { allow })

@@ -19,7 +19,11 @@ export class ApiError extends Error {
     readonly details: Readonly<Record<string, unknown>> = {},
     readonly headers: Readonly<Record<string, string>> = {}
   ) {
+    // A refusal says all in its code. Walking the stack for each would cost as much as a third of a signature.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(description)
+    Error.stackTraceLimit = stackTraceLimit
     this.name = 'ApiError'
   }
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { Deadlines } from './deadlines.js'
 import { ApiError } from './errors.js'
 
 /** Most bytes taken from somebody who has shown no sign of being known. */
@@ -15,8 +16,8 @@ export interface MinimumRate {
 /** 1 KiB/s over 10 s. A body that is complete is never late. */
 const MINIMUM_RATE: MinimumRate = { bytes: 10_240, milliseconds: 10_000 }
 
-/** How long to wait for the rest of a body nobody wants, ms. */
-const DISCARD_MILLISECONDS = 500
+/** How long to wait for the rest of a body nobody wants: all of it has to come at once. */
+const DISCARD_RATE: MinimumRate = { bytes: Number.POSITIVE_INFINITY, milliseconds: 500 }
 
 /** The client went away in the middle of its request: nobody is left to answer, and nothing is wrong here. */
 export class RequestAborted extends Error {
@@ -57,19 +58,23 @@ export function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || announcedLength(request) > 0
 }
 
+/** True if nothing of the request is left to be read. */
+export function isRead(request: IncomingMessage): boolean {
+  return request.complete || !hasBody(request)
+}
+
 /**
  * Reads the rest of a body and forgets it, so that the connection can be used again.
  *
  * @returns false if too much is left or it comes too slowly: then the connection has to be closed
  */
 export async function discardBody(request: IncomingMessage): Promise<boolean> {
-  if (request.complete || !hasBody(request)) return true
+  if (isRead(request)) return true
   // Whoever began to read it and stopped has found it too long or too slow.
   const isUntouched = request.readableFlowing === null
   if (!isUntouched || announcedLength(request) > STRANGER_BODY_LIMIT) return false
-  const minimumRate = { bytes: Number.POSITIVE_INFINITY, milliseconds: DISCARD_MILLISECONDS }
   try {
-    await collect(request, STRANGER_BODY_LIMIT, minimumRate)
+    await collect(request, STRANGER_BODY_LIMIT, DISCARD_RATE)
     return true
   } catch {
     return false
@@ -86,41 +91,64 @@ function announcedLength(request: IncomingMessage): number {
   return Number(request.headers['content-length'] ?? 0)
 }
 
+/** By their length; those of two rates, and of tests. */
+const deadlines = new Map<number, Deadlines>()
+
+function deadlinesOf(milliseconds: number): Deadlines {
+  let those = deadlines.get(milliseconds)
+  if (those === undefined) {
+    those = new Deadlines(milliseconds)
+    deadlines.set(milliseconds, those)
+  }
+  return those
+}
+
 function collect(request: IncomingMessage, limit: number, minimumRate: MinimumRate): Promise<Buffer[]> {
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = []
     let length = 0
     let lengthBefore = 0
+    let isFinished = false
 
-    const timer = setInterval(() => {
+    const rates = deadlinesOf(minimumRate.milliseconds)
+    const look = (): void => {
       if (length - lengthBefore < minimumRate.bytes) finish(tooSlow())
+      else rates.begin(look)
       lengthBefore = length
-    }, minimumRate.milliseconds)
+    }
 
     function onData(piece: Buffer): void {
       length += piece.length
       if (length > limit) finish(tooLarge(limit))
       else pieces.push(piece)
     }
-    function onEnd(): void {
-      finish(undefined)
-    }
     function onGone(): void {
-      finish(new RequestAborted())
+      if (!isFinished) finish(new RequestAborted())
     }
     function finish(error: Error | undefined): void {
-      clearInterval(timer)
-      request.off('data', onData).off('end', onEnd).off('close', onGone).off('error', onGone)
-      // Aborting emits an error after this; without a listener it would end the process.
-      request.on('error', () => {})
-      if (error === undefined) resolve(pieces)
-      else {
+      isFinished = true
+      rates.end(look)
+      if (error === undefined) {
+        resolve(pieces)
+      } else {
+        request.off('data', onData)
         request.pause()
         reject(error)
       }
     }
-    request.on('data', onData).on('end', onEnd).on('close', onGone).on('error', onGone)
-    if (request.destroyed || request.readableEnded) onGone()
+    if (request.destroyed || request.readableEnded) {
+      onGone()
+      return
+    }
+    rates.begin(look)
+    // The last two stay: aborting emits an error afterwards, too; without a listener it would end the process.
+    request
+      .on('data', onData)
+      .on('end', () => {
+        if (!isFinished) finish(undefined)
+      })
+      .on('close', onGone)
+      .on('error', onGone)
   })
 }
 

@@ -6,7 +6,7 @@ import type { Middleware } from './request-state.js'
  * origin means nothing here. AuthFetch in a browser sees a signed answer only if its headers are exposed; without
  * credentials `*` covers all of them, but for `Authorization`, which has to be named.
  */
-const EVERY_ANSWER = {
+export const EVERY_ANSWER = {
   'access-control-allow-origin': '*',
   'access-control-expose-headers': '*',
   'cache-control': 'no-store',
@@ -21,23 +21,6 @@ const PREFLIGHT = {
   'access-control-max-age': '86400'
 }
 
-/** Set by whoever stops the node. */
-export interface Draining {
-  /** True while requests are still taken, but each is to be the last of its connection. */
-  active: boolean
-}
-
-/** Middleware: headers of every answer, and the answer to CORS preflights. */
-export function responseHeaders(draining: Draining): Middleware {
-  return async (ctx, next) => {
-    ctx.set(EVERY_ANSWER)
-    if (ctx.method === 'OPTIONS') {
-      ctx.set(PREFLIGHT)
-      setReply(ctx, { body: {} })
-    } else {
-      await next()
-    }
-    // Last: draining may have begun meanwhile.
-    if (draining.active) ctx.set('connection', 'close')
-  }
-}
+/** Middleware: the answer to CORS preflights. */
+export const answerPreflights: Middleware = (ctx, next) =>
+  ctx.req.method === 'OPTIONS' ? setReply(ctx, { body: {}, headers: PREFLIGHT }) : next()

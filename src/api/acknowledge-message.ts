@@ -15,7 +15,8 @@ export const acknowledgeMessage: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
   path: '/acknowledgeMessage',
   authenticated: true,
-  async handler({ caller, ...request }, { clock, storedMessages }) {
+  async handler(request, { clock, storedMessages }) {
+    const { caller } = request
     const messageIds = parseMessageIds(request.json())
     const { verdict, acknowledged } = await storedMessages.acknowledge({
       replay: caller.replay,

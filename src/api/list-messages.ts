@@ -22,7 +22,8 @@ export const listMessages: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
   path: '/listMessages',
   authenticated: true,
-  async handler({ caller, ...request }, { clock, config, storedMessages }) {
+  async handler(request, { clock, config, storedMessages }) {
+    const { caller } = request
     const { messageBox, limit, cursor } = parseListRequest(config.limits, request.json())
     const rows = await storedMessages.list({
       replay: caller.replay,

@@ -82,8 +82,9 @@ function openRequest(auth: AuthContext, request: IncomingMessage): Brc104Request
 
 function sign(ctx: RequestContext, request: Brc104Request, logger: Logger): void {
   try {
-    if (!Buffer.isBuffer(ctx.body)) throw new TypeError('the answer has no body to sign')
-    ctx.set(request.sign(ctx.status, ctx.response.headers, ctx.body))
+    const { answer } = ctx.state
+    if (answer === undefined) throw new TypeError('there is no answer to sign')
+    Object.assign(answer.headers, request.sign(answer.status, answer.headers, answer.body))
   } catch (error) {
     logger.error({ err: error, path: ctx.path }, 'cannot sign an answer')
     throw new ApiError(
