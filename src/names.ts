@@ -52,7 +52,7 @@ function nameOf(parts: readonly string[]): Buffer {
  * SHA-256(name ‖ recipient).
  */
 export function publicInteger(name: Uint8Array, recipient: Uint8Array): number {
-  const digest = createHash('sha256').update(name).update(recipient).digest()
+  const digest = hash('sha256', Buffer.concat([name, recipient]), 'buffer')
   return digest.readUInt32BE(0) * 2 ** 21 + (digest.readUInt32BE(4) >>> 11)
 }
 
@@ -61,9 +61,12 @@ export function publicInteger(name: Uint8Array, recipient: Uint8Array): number {
  * is how Postgres reads a uuid).
  */
 export function rowKey(...parts: (string | Uint8Array)[]): string {
-  const digest = createHash('sha256')
-  for (const part of parts) digest.update(part)
-  return digest.digest('hex').slice(0, 32)
+  const bytes = parts.length === 1 ? parts[0]! : Buffer.concat(parts.map(bytesOf))
+  return hash('sha256', bytes, 'hex').slice(0, 32)
+}
+
+function bytesOf(part: string | Uint8Array): Uint8Array {
+  return typeof part === 'string' ? Buffer.from(part) : part
 }
 
 /** Key of a client's message id in `client_message_ids`. */

@@ -1,4 +1,4 @@
-import { createHash, hash, randomBytes } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Context } from '../context.js'
 import { type IdentityKey, identityKeyBytes } from '../keys/identity-key.js'
@@ -6,6 +6,7 @@ import { envelopeId } from '../names.js'
 import { authFailed, sessionNotFound, unauthorized } from './auth-errors.js'
 import { decodeBase64 } from './base64.js'
 import type { Caller } from './caller.js'
+import { randomNonce } from './nonce.js'
 import {
   REQUEST_ID_LENGTH,
   requestPreimage,
@@ -112,7 +113,7 @@ export class Brc104Request {
    */
   sign(status: number, headers: Readonly<Record<string, unknown>>, body: Uint8Array): Record<string, string> {
     const { keys } = this.#auth
-    const nonce = randomBytes(32).toString('base64')
+    const nonce = randomNonce(32).toString('base64')
     // An answer to HEAD has no body on the wire, so none is signed.
     const sent = this.#method === 'HEAD' ? NO_BODY : body
     const digest = createHash('sha256')

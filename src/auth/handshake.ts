@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import type { Endpoint, EndpointRequest, Reply } from '../endpoint.js'
 import { type IdentityKey, identityKeyBytes, parseIdentityKey } from '../keys/identity-key.js'
 import { STRANGER_BODY_LIMIT } from '../request-body.js'
 import { authFailed, sessionNotFound, unauthorized } from './auth-errors.js'
 import { decodeBase64 } from './base64.js'
 import { AUTH_VERSION, type AuthContext, authInvoiceNumber } from './brc104.js'
+import { randomNonce } from './nonce.js'
 import { checkSessionNonce, mintSessionNonce, NONCE_LEAST, NONCE_MOST } from './session-nonce.js'
 
 /** This node asks nobody for certificates (BRC-103 section "Certificates"; a relay needs none). */
@@ -91,7 +91,7 @@ function certificateResponse(message: Members, identityKey: IdentityKey, auth: A
   if (askedWith === undefined || !auth.keys.verify(asked, askedWith, askedUnder, counterparty)) {
     throw authFailed('The signature does not fit this message.')
   }
-  const answerNonce = randomBytes(32).toString('base64')
+  const answerNonce = randomNonce(32).toString('base64')
   const answeredUnder = authInvoiceNumber(`${answerNonce} ${session.initialNonce}`)
   const signature = auth.keys.sign(Buffer.from('[]'), answeredUnder, counterparty)
   return signedMessage(auth, 'certificateResponse', signature, {

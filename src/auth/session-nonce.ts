@@ -1,7 +1,8 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { type IdentityKey, identityKeyBytes } from '../keys/identity-key.js'
 import type { KeyDeriver } from '../keys/key-deriver.js'
 import { decodeBase64 } from './base64.js'
+import { randomNonce } from './nonce.js'
 
 /*
  * BRC-103 lets a server choose its session nonce; the client only repeats it. So this nonce is the whole session:
@@ -57,7 +58,7 @@ export function mintSessionNonce(
   const nonce = Buffer.allocUnsafe(INITIAL_NONCE_AT + initialNonce.length + MAC_LENGTH)
   nonce[0] = LAYOUT
   nonce.writeUIntBE(session.issuedAt, ISSUED_AT, ISSUED_LENGTH)
-  randomBytes(RANDOM_LENGTH).copy(nonce, RANDOM_AT)
+  randomNonce(RANDOM_LENGTH).copy(nonce, RANDOM_AT)
   initialNonce.copy(nonce, INITIAL_NONCE_AT)
   const macAt = nonce.length - MAC_LENGTH
   mac(keys, session.identityKey, nonce.subarray(0, macAt)).copy(nonce, macAt)
