@@ -41,9 +41,12 @@ export function saysAway(error: unknown): boolean {
   return isPostgresError(error) && (AWAY.has(error.code) || AWAY.has(error.code.slice(0, 2)))
 }
 
-/** True if the driver gave up waiting for the answer to a statement; it marks that by nothing but a message. */
-export function neverAnswered(error: unknown): boolean {
-  return error instanceof Error && error.message === 'Query read timeout'
+/** Nobody knows whether the statement was carried out; its connection is of no use any more. */
+export class NeverAnswered extends Error {
+  constructor() {
+    super('Postgres has not answered a statement in time')
+    this.name = 'NeverAnswered'
+  }
 }
 
 /** True for a serialization failure or a deadlock: nothing of the transaction happened, run it again. */

@@ -1,9 +1,12 @@
 import { randomInt } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { Deadlines } from '../deadlines.js'
 import { ApiError } from '../errors.js'
 import type { Logger } from '../logger.js'
-import { databaseUnavailable, isConflict, isStalePlan, neverAnswered, saysAway } from './database-errors.js'
+import { Connections } from './connections.js'
+import { databaseUnavailable, isConflict, isStalePlan, NeverAnswered, saysAway } from './database-errors.js'
+import { PreparedQuery } from './prepared-query.js'
 
 /** A statement that is prepared once per connection under its name. */
 export interface Statement {
@@ -85,16 +88,13 @@ class ImpatientClient extends pg.Client {
 
 class PooledDatabase implements Database {
   readonly connectionString: string
-  readonly #pool: pg.Pool
-  readonly #logger: Logger
-  /** Connections that died; what is asked of them fails with errors that have no code. */
-  readonly #dead = new WeakSet<pg.ClientBase>()
+  readonly #connections: Connections
+  readonly #deadlines = new Deadlines(ANSWER_MILLISECONDS)
   #closed: Promise<void> | undefined
 
   constructor(options: DatabaseOptions) {
     this.connectionString = options.connectionString
-    this.#logger = options.logger
-    this.#pool = new pg.Pool({
+    const pool = new pg.Pool({
       connectionString: options.connectionString,
       Client: ImpatientClient,
       application_name: options.applicationName ?? 'peerserv',
@@ -102,16 +102,10 @@ class PooledDatabase implements Database {
       idleTimeoutMillis: IDLE_MILLISECONDS,
       connectionTimeoutMillis: ACQUIRE_MILLISECONDS,
       statement_timeout: STATEMENT_MILLISECONDS,
-      query_timeout: ANSWER_MILLISECONDS,
       idle_in_transaction_session_timeout: STATEMENT_MILLISECONDS,
-      keepAlive: true,
-      types: { getTypeParser }
+      keepAlive: true
     })
-    this.#pool.on('connect', client => {
-      // Without a listener the error of a connection in use would end the process.
-      client.on('error', () => this.#dead.add(client))
-    })
-    this.#pool.on('error', error => this.#logger.warn({ err: error }, 'a database connection was lost'))
+    this.#connections = new Connections(pool, options.logger)
   }
 
   async query<Row>(statement: Statement, values?: readonly unknown[]): Promise<Row[]> {
@@ -119,12 +113,12 @@ class PooledDatabase implements Database {
       const client = await this.#acquire()
       let failure: unknown
       try {
-        return await run<Row>(client, statement, values)
+        return await this.#run<Row>(client, statement, values)
       } catch (error) {
         failure = error
         throw this.#translate(error, client)
       } finally {
-        client.release(this.#unusableAfter(failure, client))
+        this.#connections.release(client, this.#unusableAfter(failure, client))
       }
     })
   }
@@ -134,34 +128,58 @@ class PooledDatabase implements Database {
   }
 
   async close(): Promise<void> {
-    this.#closed ??= this.#pool.end()
+    this.#closed ??= this.#connections.close()
     await this.#closed
   }
 
   async #transactionOnce<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
     const client = await this.#acquire()
-    const tx = new Transaction(client)
+    const tx = new Transaction((statement, values) => this.#run(client, statement, values))
     let failure: unknown
     try {
-      await client.query(BEGIN)
+      await this.#inTime(client.query(BEGIN))
       const result = await work(tx)
-      const { command } = await client.query(COMMIT)
+      const { command } = await this.#inTime(client.query(COMMIT))
       if (command === 'ROLLBACK') throw new Error('a statement of the transaction failed and was ignored')
       return result
     } catch (error) {
       failure = error
       if (!this.#unusableAfter(error, client))
-        await client.query(ROLLBACK).catch(() => this.#dead.add(client))
+        await this.#inTime(client.query(ROLLBACK)).catch(() => this.#connections.markDead(client))
       throw this.#translate(error, client)
     } finally {
       tx.ended = true
-      client.release(this.#unusableAfter(failure, client))
+      this.#connections.release(client, this.#unusableAfter(failure, client))
     }
+  }
+
+  #run<Row>(client: pg.ClientBase, statement: Statement, values: readonly unknown[] = []): Promise<Row[]> {
+    const query = new PreparedQuery<Row>(statement, values)
+    client.query(query)
+    return this.#inTime(query.rows)
+  }
+
+  /** An answer that never comes must not be waited for: the connection is given up. */
+  #inTime<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => reject(new NeverAnswered())
+      this.#deadlines.begin(giveUp)
+      answer.then(
+        result => {
+          this.#deadlines.end(giveUp)
+          resolve(result)
+        },
+        error => {
+          this.#deadlines.end(giveUp)
+          reject(error)
+        }
+      )
+    })
   }
 
   async #acquire(): Promise<pg.PoolClient> {
     try {
-      return await this.#pool.connect()
+      return await this.#connections.acquire()
     } catch (error) {
       throw databaseUnavailable(error)
     }
@@ -181,59 +199,31 @@ class PooledDatabase implements Database {
 
   #translate(error: unknown, client: pg.ClientBase): unknown {
     if (error instanceof ApiError) return error
-    const away = saysAway(error) || neverAnswered(error) || this.#dead.has(client)
+    const away = saysAway(error) || error instanceof NeverAnswered || this.#connections.isDead(client)
     return away ? databaseUnavailable(error) : error
   }
 
   #unusableAfter(error: unknown, client: pg.ClientBase): boolean {
     if (error === undefined) return false
-    return this.#dead.has(client) || saysAway(error) || neverAnswered(error) || isStalePlan(error)
+    return (
+      this.#connections.isDead(client) ||
+      saysAway(error) ||
+      error instanceof NeverAnswered ||
+      isStalePlan(error)
+    )
   }
 }
 
 class Transaction implements Queryable {
   ended = false
-  readonly #client: pg.ClientBase
+  readonly #run: (statement: Statement, values?: readonly unknown[]) => Promise<unknown[]>
 
-  constructor(client: pg.ClientBase) {
-    this.#client = client
+  constructor(run: (statement: Statement, values?: readonly unknown[]) => Promise<unknown[]>) {
+    this.#run = run
   }
 
   async query<Row>(statement: Statement, values?: readonly unknown[]): Promise<Row[]> {
     if (this.ended) throw new Error(`statement ${statement.name} came after the end of its transaction`)
-    return run<Row>(this.#client, statement, values)
+    return (await this.#run(statement, values)) as Row[]
   }
-}
-
-async function run<Row>(
-  client: pg.ClientBase,
-  { name, text }: Statement,
-  values: readonly unknown[] = []
-): Promise<Row[]> {
-  const result = await client.query({ name, text, values: values as unknown[] })
-  return result.rows as Row[]
-}
-
-const INT8 = 20
-const INT8_ARRAY = 1016
-
-function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
-  if (oid === INT8 && format !== 'binary') return parseInt8
-  if (oid === INT8_ARRAY && format !== 'binary') return parseInt8Array
-  return pg.types.getTypeParser(oid, format)
-}
-
-function parseInt8(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value)) throw new RangeError(`bigint ${text} from Postgres is beyond 2^53`)
-  return value
-}
-
-/** Arrays of one dimension: `{1,NULL,3}`. */
-function parseInt8Array(text: string): (number | null)[] {
-  if (text === '{}') return []
-  return text
-    .slice(1, -1)
-    .split(',')
-    .map(item => (item === 'NULL' ? null : parseInt8(item)))
 }
