@@ -76,6 +76,72 @@ describe('database', () => {
       ])
     })
 
+    it('arrive as they were given, of every kind and length', async () => {
+      const texts = ['', 'a', '"', '\\', '\\x41', '{,}', 'NULL', ' é日本😀\n', null, "'"]
+      const bytes = [Buffer.alloc(0), Buffer.from([0, 34, 92, 255]), null]
+      const long = [Buffer.alloc(16_384, 1), Buffer.alloc(100_000, 2)]
+      const parameters = statement(
+        'parameters',
+        `select $1::text[] as texts, $2::bytea[] as bytes, $3::bytea as short, $4::bytea as long, $5::bytea as longer,
+           $6::boolean[] as booleans, $7::bigint as number, $8::text as nothing, $9::jsonb as json,
+           $10::timestamptz as time, $11::text as text, $12::text[] as none, $13::boolean as boolean`
+      )
+      const json = { a: ['"', '\\', 'é'] }
+      const values = [
+        texts,
+        bytes,
+        Buffer.from('short'),
+        long[0],
+        long[1],
+        [true, false, null],
+        2 ** 53 - 1,
+        undefined,
+        json,
+        new Date(1_700_000_000_123),
+        'é'.repeat(20_000),
+        [],
+        false
+      ]
+      // The first run prepares and describes, the second does neither.
+      for (let run = 0; run < 2; run++) {
+        const [row] = await database.query<Record<string, unknown>>(parameters, values)
+        expect(row).to.deep.equal({
+          texts,
+          bytes,
+          short: Buffer.from('short'),
+          long: long[0],
+          longer: long[1],
+          booleans: [true, false, null],
+          number: Number.MAX_SAFE_INTEGER,
+          nothing: null,
+          json,
+          time: new Date(1_700_000_000_123),
+          text: 'é'.repeat(20_000),
+          none: [],
+          boolean: false
+        })
+      }
+      const wrong = database.query(ONE, [() => 1])
+      expect(await wrong.catch((error: unknown) => error)).to.be.instanceOf(TypeError)
+    })
+
+    it('of a statement that fails are not taken for those of the next', async () => {
+      const single = createDatabase({ connectionString: test.connectionString, logger, maxConnections: 1 })
+      const divide = statement('divide', 'select 1 / $1::int as quotient')
+      const malformed = statement('malformed', 'selec 1')
+      for (const [failing, values] of [
+        [divide, [0]],
+        [malformed, []]
+      ] as const) {
+        const failure = await single.query(failing, values).catch((error: unknown) => error)
+        expect(failure).to.be.instanceOf(Error)
+        expect(await single.query(ONE)).to.deep.equal([{ one: 1 }])
+      }
+      expect(await single.query(divide, [1])).to.deep.equal([{ quotient: 1 }])
+      expect(await single.query(divide, [1])).to.deep.equal([{ quotient: 1 }])
+      await single.close()
+    })
+
     it('beyond 2^53 are an error rather than another number', async () => {
       const query = database.query(statement('too big', 'select 9007199254740993::bigint'))
       expect(await query.catch((error: unknown) => error)).to.be.instanceOf(RangeError)
