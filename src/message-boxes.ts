@@ -42,10 +42,11 @@ export async function acceptSentMessage(
   const sorted = message.recipients
     .map(recipient => namedRecipient(context, caller, message, recipient, now))
     .sort((a, b) => Buffer.compare(a.recipient, b.recipient))
+  const body = Buffer.from(message.body)
   const sent = {
     sender: caller.identityKeyBytes,
     messageBox: message.messageBox,
-    body: Buffer.from(message.body),
+    body,
     wrapped: message.wrapped,
     paymentDigest: message.paymentTransaction === undefined ? undefined : rowKey(message.paymentTransaction),
     ciphertextKey:

@@ -1,5 +1,6 @@
-import { createHash, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
+import { sha256, sha256InTurns } from './sha256.js'
 
 /*
  * What a message is called, on this host and on every other (protocol section 2).
@@ -19,10 +20,21 @@ export function envelopeId(
   keyID: string,
   signedBytes: Uint8Array
 ): Buffer {
-  return createHash('sha256')
-    .update(JSON.stringify([sender, format, keyID]))
-    .update(signedBytes)
-    .digest()
+  return sha256(envelopeHead(sender, format, keyID), signedBytes)
+}
+
+/** As `envelopeId`, for long bytes: others have their turn in between. */
+export function envelopeIdInTurns(
+  sender: IdentityKey,
+  format: SignedMessageFormat,
+  keyID: string,
+  signedBytes: Uint8Array
+): Promise<Buffer> {
+  return sha256InTurns(envelopeHead(sender, format, keyID), signedBytes)
+}
+
+function envelopeHead(sender: IdentityKey, format: SignedMessageFormat, keyID: string): Buffer {
+  return Buffer.from(JSON.stringify([sender, format, keyID]))
 }
 
 /**
@@ -52,7 +64,7 @@ function nameOf(parts: readonly string[]): Buffer {
  * SHA-256(name ‖ recipient).
  */
 export function publicInteger(name: Uint8Array, recipient: Uint8Array): number {
-  const digest = hash('sha256', Buffer.concat([name, recipient]), 'buffer')
+  const digest = sha256(name, recipient)
   return digest.readUInt32BE(0) * 2 ** 21 + (digest.readUInt32BE(4) >>> 11)
 }
 

@@ -3,8 +3,9 @@ import type { Limits } from '../config.js'
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
 import { badRequest } from '../errors.js'
-import { isObject, parseMessageBox, shownMessageId } from '../message.js'
+import { isObject, parseMessageBox } from '../message.js'
 import type { Cursor, ListedMessage } from '../storage/messages.js'
+import { listAnswer } from './list-answer.js'
 
 /**
  * POST /listMessages (BRC-33): the messages of one of the caller's boxes, oldest first.
@@ -39,13 +40,10 @@ export const listMessages: AuthenticatedEndpoint<LocalContext> = {
     const found = rows[0]!.box_id === null ? [] : rows
     const shown = found.slice(0, limit)
     const last = shown.at(-1)
+    const hasMore = last !== undefined && last.candidates > shown.length
     return {
-      body: {
-        status: 'success',
-        messages: shown.map(presentMessage),
-        hasMore: last !== undefined && last.candidates > shown.length,
-        ...(last === undefined ? {} : { nextCursor: formatCursor(last) })
-      }
+      headers: { 'content-type': 'application/json' },
+      body: await listAnswer(shown, hasMore, last && formatCursor(last))
     }
   }
 }
@@ -81,21 +79,4 @@ function parseCursor(value: unknown): Cursor | undefined {
     throw badRequest('ERR_INVALID_CURSOR', '"cursor" must be the "nextCursor" of an earlier answer.')
   }
   return { boxId: Number(boxId), position: Number(position) }
-}
-
-function presentMessage(row: ListedMessage) {
-  const createdAt = new Date(row.created_at).toISOString()
-  return {
-    messageId: shownMessageId(row.shown_id),
-    // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
-    body: row.wrapped ? JSON.stringify({ message: row.body }) : row.body,
-    sender: row.sender,
-    createdAt,
-    created_at: createdAt,
-    updatedAt: createdAt,
-    updated_at: createdAt,
-    envelopeId: row.name,
-    origin: row.origin,
-    ...(row.proof === null ? {} : { proof: row.proof })
-  }
 }

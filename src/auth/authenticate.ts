@@ -60,7 +60,7 @@ async function prove(ctx: RequestContext, visit: Visit, { auth, bodyLimit }: Aut
     const request = openRequest(auth, ctx.req)
     await visit.show(request.sessionNonce)
     const pieces = await readBody(ctx.req, bodyLimit)
-    const { caller, body } = request.verify(ctx.state.target, pieces)
+    const { caller, body } = await request.verify(ctx.state.target, pieces)
     visit.proven()
     return { request, caller, body }
   } catch (error) {

@@ -1,8 +1,8 @@
-import { createHash, hash } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { Context } from '../context.js'
 import { type IdentityKey, identityKeyBytes } from '../keys/identity-key.js'
-import { envelopeId } from '../names.js'
+import { envelopeId, envelopeIdInTurns } from '../names.js'
+import { sha256, sha256InTurns } from '../sha256.js'
 import { authFailed, sessionNotFound, unauthorized } from './auth-errors.js'
 import { decodeBase64 } from './base64.js'
 import type { Caller } from './caller.js'
@@ -30,6 +30,9 @@ export const AUTH_VERSION = '0.1'
 const IDENTITY_KEY = /^0[23][0-9a-f]{64}$/
 const DER_HEX = /^(?:[0-9a-fA-F]{2}){8,72}$/
 const NO_BODY = Buffer.alloc(0)
+
+/** Longer ones are hashed in several turns of the event loop. */
+const LONG_BYTES = 2_097_152
 
 /** BRC-103: every signature of the protocol is made under this invoice number (BRC-43). */
 export function authInvoiceNumber(keyID: string): string {
@@ -71,16 +74,22 @@ export class Brc104Request {
    * @param body in the pieces it came in
    * @throws ApiError 401 ERR_AUTH_FAILED if the signature is not the session's identity over exactly this request
    */
-  verify(target: RequestTarget, body: readonly Uint8Array[]): { caller: Caller; body: Buffer } {
+  async verify(
+    target: RequestTarget,
+    body: readonly Uint8Array[]
+  ): Promise<{ readonly caller: Caller; readonly body: Buffer }> {
     const { requestId, headers, nonce, sessionNonce, signature, identityKey } = this.#claim
     const signedBytes = requestPreimage({ requestId, method: this.#method, ...target, headers, body })
     const keyID = `${nonce} ${sessionNonce}`
-    const digest = hash('sha256', signedBytes, 'buffer')
+    const isLong = signedBytes.length > LONG_BYTES
+    const digest = isLong ? await sha256InTurns(signedBytes) : sha256(signedBytes)
     const invoiceNumber = authInvoiceNumber(keyID)
     if (!this.#auth.keys.verifyDigest(digest, signature, invoiceNumber, this.#identityKeyBytes)) {
       throw authFailed('The signature does not fit this request.')
     }
-    const id = envelopeId(identityKey, 'brc104', keyID, signedBytes)
+    const id = isLong
+      ? await envelopeIdInTurns(identityKey, 'brc104', keyID, signedBytes)
+      : envelopeId(identityKey, 'brc104', keyID, signedBytes)
     let bodyLength = 0
     for (const piece of body) bodyLength += piece.length
     const caller: Caller = {
@@ -116,12 +125,8 @@ export class Brc104Request {
     const nonce = randomNonce(32).toString('base64')
     // An answer to HEAD has no body on the wire, so none is signed.
     const sent = this.#method === 'HEAD' ? NO_BODY : body
-    const digest = createHash('sha256')
-      .update(
-        responsePreimageHead(this.#claim.requestId, status, signedResponseHeaders(headers), sent.length)
-      )
-      .update(sent)
-      .digest()
+    const signed = signedResponseHeaders(headers)
+    const digest = sha256(responsePreimageHead(this.#claim.requestId, status, signed, sent.length), sent)
     const invoiceNumber = authInvoiceNumber(`${nonce} ${this.#session.initialNonce}`)
     return {
       'x-bsv-auth-version': AUTH_VERSION,

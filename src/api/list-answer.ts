@@ -1,0 +1,42 @@
+import { shownMessageId } from '../message.js'
+import { Pauses } from '../pauses.js'
+import type { ListedMessage } from '../storage/messages.js'
+
+/** Text of this many characters becomes bytes at once. */
+const PIECE = 262_144
+
+/**
+ * The JSON of a list. It is written piece by piece, and only what may hold anything is escaped: most of what a list
+ * costs is in here.
+ */
+export async function listAnswer(
+  messages: readonly ListedMessage[],
+  hasMore: boolean,
+  nextCursor: string | undefined
+): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  const pauses = new Pauses()
+  let text = '{"status":"success","messages":['
+  let separator = ''
+  for (const message of messages) {
+    text += separator + messageJson(message)
+    separator = ','
+    if (text.length < PIECE) continue
+    const piece = Buffer.from(text)
+    pieces.push(piece)
+    text = ''
+    await pauses.after(piece.length)
+  }
+  text += `],"hasMore":${hasMore}${nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(nextCursor)}`}}`
+  const last = Buffer.from(text)
+  return pieces.length === 0 ? last : Buffer.concat([...pieces, last])
+}
+
+function messageJson(row: ListedMessage): string {
+  const time = `"${new Date(row.created_at).toISOString()}"`
+  const { body } = row
+  // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
+  const shown = JSON.stringify(row.wrapped ? JSON.stringify({ message: body }) : body)
+  const proof = row.proof === null ? '' : `,"proof":${JSON.stringify(row.proof)}`
+  return `{"messageId":${JSON.stringify(shownMessageId(row.shown_id))},"body":${shown},"sender":"${row.sender}","createdAt":${time},"created_at":${time},"updatedAt":${time},"updated_at":${time},"envelopeId":"${row.name}","origin":"${row.origin}"${proof}}`
+}
