@@ -27,6 +27,8 @@ export interface BuiltNodeOptions {
 /** The built program as users run it: a process of its own, with its defaults, as on `npm start`. */
 export class BuiltNode {
   readonly url: string
+  /** Of metrics and steering. */
+  readonly adminUrl: string
   readonly pid: number
   /** From the start of the process until it said that it is ready, ms. */
   readonly startMilliseconds: number
@@ -34,13 +36,14 @@ export class BuiltNode {
   readonly #log: string
 
   private constructor(
-    url: string,
+    { url, adminUrl }: NodeAddresses,
     pid: number,
     startMilliseconds: number,
     stop: () => Promise<void>,
     log: string
   ) {
     this.url = url
+    this.adminUrl = adminUrl
     this.pid = pid
     this.startMilliseconds = startMilliseconds
     this.stop = stop
@@ -71,10 +74,10 @@ export class BuiltNode {
     })
     closeSync(log)
     const stop = keepTrack(() => end(child))
-    const url = await urlOf(child.stdout!)
-    if (url === undefined) throw new BenchError(`The node does not start:\n${endOf(logFile)}`)
-    await untilReady(url)
-    return new BuiltNode(url, child.pid!, performance.now() - begin, stop, logFile)
+    const addresses = await addressesOf(child.stdout!)
+    if (addresses === undefined) throw new BenchError(`The node does not start:\n${endOf(logFile)}`)
+    await untilReady(addresses.url)
+    return new BuiltNode(addresses, child.pid!, performance.now() - begin, stop, logFile)
   }
 
   /** What it wrote to standard error. */
@@ -118,13 +121,20 @@ async function end(child: ChildProcess): Promise<void> {
   await ended
 }
 
-/** The URL that it listens on; undefined if it ends without one. */
-async function urlOf(stdout: Readable): Promise<string | undefined> {
+interface NodeAddresses {
+  readonly url: string
+  readonly adminUrl: string
+}
+
+/** Where it listens; undefined if it ends without saying so. */
+async function addressesOf(stdout: Readable): Promise<NodeAddresses | undefined> {
   for await (const line of createInterface({ input: stdout })) {
     const event: unknown = JSON.parse(line)
-    if (isObject(event) && event.event === 'started' && typeof event.url === 'string') {
+    if (!isObject(event) || event.event !== 'started') continue
+    const { url, adminUrl } = event
+    if (typeof url === 'string' && typeof adminUrl === 'string') {
       stdout.resume()
-      return event.url
+      return { url, adminUrl }
     }
   }
   return undefined

@@ -7,6 +7,7 @@ import { cleanUp } from './cleanup.js'
 import { growthText, runGrowth } from './growth.js'
 import { memoryText, runMemory } from './memory.js'
 import { meshText, runMesh } from './mesh.js'
+import { pausesText, runPauses } from './pauses.js'
 import { profileText, runProfile } from './profile.js'
 import { rounded } from './report.js'
 import { runStandard, standardText } from './standard.js'
@@ -47,6 +48,11 @@ async function run(options: BenchOptions): Promise<object> {
     case 'memory': {
       const result = await runMemory(options, say)
       say(memoryText(result))
+      return result
+    }
+    case 'pauses': {
+      const result = await runPauses(options, say)
+      say(pausesText(result))
       return result
     }
     case 'profile': {
