@@ -12,7 +12,7 @@ import {
   shownMessageId,
   signedMessageText
 } from './message.js'
-import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKey } from './names.js'
+import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKeyInTurns } from './names.js'
 import type { MessageProof } from './storage/messages.js'
 import { quotaReason } from './storage/quotas.js'
 import type { SentOutcome, SentRecipient } from './storage/sent-messages.js'
@@ -48,7 +48,8 @@ export async function acceptSentMessage(
     messageBox: message.messageBox,
     body,
     wrapped: message.wrapped,
-    paymentDigest: message.paymentTransaction === undefined ? undefined : rowKey(message.paymentTransaction),
+    paymentDigest:
+      message.paymentTransaction === undefined ? undefined : await rowKeyInTurns(message.paymentTransaction),
     ciphertextKey:
       message.ciphertext === undefined ? undefined : ciphertextKey(caller.identityKey, message.ciphertext),
     envelope: caller.envelope,

@@ -27,7 +27,7 @@ export interface Message {
   readonly createdAt: number | undefined
   /** In the order of the request. */
   readonly recipients: readonly MessageRecipient[]
-  /** Of payment.tx, if there is one: a message that brings another payment is no repeat. */
+  /** payment.tx, as it is or as JSON, if there is one: a message that brings another payment is no repeat. */
   readonly paymentTransaction: string | undefined
 }
 
@@ -254,7 +254,7 @@ function parseSignatures(message: Record<string, unknown>, count: number): (stri
 }
 
 function paymentTransaction(payment: unknown): string | undefined {
-  return isObject(payment) && payment.tx !== undefined && payment.tx !== null
-    ? JSON.stringify(payment.tx)
-    : undefined
+  if (!isObject(payment) || payment.tx === undefined || payment.tx === null) return undefined
+  // It may be long, and as JSON a text would only be copied.
+  return typeof payment.tx === 'string' ? payment.tx : JSON.stringify(payment.tx)
 }

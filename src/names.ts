@@ -77,6 +77,11 @@ export function rowKey(...parts: (string | Uint8Array)[]): string {
   return hash('sha256', bytes, 'hex').slice(0, 32)
 }
 
+/** As `rowKey`, for a text that may be long: others have their turn in between. */
+export async function rowKeyInTurns(text: string): Promise<string> {
+  return (await sha256InTurns(text)).toString('hex', 0, 16)
+}
+
 function bytesOf(part: string | Uint8Array): Uint8Array {
   return typeof part === 'string' ? Buffer.from(part) : part
 }

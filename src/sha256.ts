@@ -17,16 +17,23 @@ export function sha256(...parts: readonly Uint8Array[]): Buffer {
   return digest.digest()
 }
 
-/** As `sha256`; others have their turn in between where the parts are long. */
-export async function sha256InTurns(...parts: readonly Uint8Array[]): Promise<Buffer> {
+/** As `sha256`, of bytes and the UTF-8 of texts; others have their turn in between where the parts are long. */
+export async function sha256InTurns(...parts: readonly (Uint8Array | string)[]): Promise<Buffer> {
   const digest = createHash('sha256')
   const pauses = new Pauses()
   for (const part of parts) {
-    for (let at = 0; at < part.length; at += STEP) {
-      const step = part.subarray(at, at + STEP)
+    for (let at = 0; at < part.length; ) {
+      const step = typeof part === 'string' ? wholeCharacters(part, at) : part.subarray(at, at + STEP)
       digest.update(step)
+      at += step.length
       await pauses.after(step.length)
     }
   }
   return digest.digest()
+}
+
+/** A step of a text, which ends behind a character and not in its middle. */
+function wholeCharacters(text: string, from: number): string {
+  const last = text.charCodeAt(from + STEP - 1)
+  return text.slice(from, from + STEP - (last >= 0xd800 && last < 0xdc00 ? 1 : 0))
 }

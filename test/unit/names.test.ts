@@ -1,5 +1,12 @@
 import { expect } from 'chai'
-import { envelopeId, messageName, publicInteger } from '../../src/names.js'
+import {
+  envelopeId,
+  envelopeIdInTurns,
+  messageName,
+  publicInteger,
+  rowKey,
+  rowKeyInTurns
+} from '../../src/names.js'
 import { vector } from '../support/vectors.js'
 
 describe('names across hosts (protocol section 2)', () => {
@@ -36,5 +43,16 @@ describe('names across hosts (protocol section 2)', () => {
     for (const { name, recipient, publicInteger: integer } of [signed, sealed]) {
       expect(publicInteger(Buffer.from(name, 'hex'), Buffer.from(recipient, 'hex'))).to.equal(integer)
     }
+  })
+})
+
+describe('hashes in turns', () => {
+  it('are those of everything at once', async () => {
+    for (const text of ['', 'a', 'é'.repeat(300_000), `x${'😀'.repeat(400_000)}`]) {
+      expect(await rowKeyInTurns(text)).to.equal(rowKey(text))
+    }
+    const bytes = Buffer.alloc(3_000_001, 'abc')
+    const id = envelopeId('02'.repeat(33), 'brc104', 'key', bytes)
+    expect(await envelopeIdInTurns('02'.repeat(33), 'brc104', 'key', bytes)).to.deep.equal(id)
   })
 })
