@@ -10,7 +10,7 @@ import { PreparedQuery } from './prepared-query.js'
 
 /** A statement that is prepared once per connection under its name. */
 export interface Statement {
-  /** Unique in the program, at most 63 bytes: Postgres cuts longer names. */
+  /** Unique in the program, at most 63 bytes: Postgres cuts longer names. Empty: prepared anew each time. */
   readonly name: string
   readonly text: string
 }

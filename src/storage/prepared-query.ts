@@ -62,6 +62,8 @@ export class PreparedQuery<Row> implements pg.Submittable {
       known = new Map()
       prepared.set(connection, known)
     }
+    // What has no name is forgotten as soon as the next such statement comes.
+    if (this.name === '') known = new Map()
     this.#prepared = known
     this.#columns = known.get(this.name)
     const messages = executeMessages(this.name, this.#parameters, this.#columns !== undefined)

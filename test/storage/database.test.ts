@@ -162,6 +162,16 @@ describe('database', () => {
     await single.close()
   })
 
+  it('prepares a statement without a name each time', async () => {
+    const single = createDatabase({ connectionString: test.connectionString, logger, maxConnections: 1 })
+    for (const n of [1, 2, 1]) {
+      const text = `select ${n}::bigint as n${n}`
+      expect(await single.query({ name: '', text })).to.deep.equal([{ [`n${n}`]: n }])
+      expect(await single.query(ONE)).to.deep.equal([{ one: 1 }])
+    }
+    await single.close()
+  })
+
   it('runs a statement that was prepared before its table changed', async () => {
     const all = statement('all', 'select * from changing')
     await database.query(statement('make', 'create table changing as select 1 as a'))
@@ -235,7 +245,7 @@ describe('database', () => {
       statement(
         'create both',
         `create function add_both(one int, other int) returns void language plpgsql as $$ begin
-           set local deadlock_timeout = '20ms';
+           set local deadlock_timeout = '200ms';
            update numbers set n = n + 1 where id = one;
            update numbers set n = n + 1 where id = other;
          end $$`
