@@ -13,6 +13,7 @@ import type { FederationContext } from './context.js'
 import { catchUp, lookUp } from './delivery/catch-up.js'
 import { drain } from './delivery/drain.js'
 import { startSweep } from './delivery/sweep.js'
+import { TokenCheck } from './delivery/token-check.js'
 import { createOverlay } from './overlay/overlay.js'
 import { compileBoxExpression } from './phip/box-expression.js'
 import { createQueue, type JobQueue } from './queue.js'
@@ -68,6 +69,7 @@ export async function createFederation(context: Context, options: FederationOpti
     forwarding,
     peers,
     queue,
+    tokens: new TokenCheck({ ...context, network: config.network }),
     random: options.random,
     overlay
   }

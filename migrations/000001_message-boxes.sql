@@ -153,10 +153,13 @@ create table client_message_ids (
 );
 create index client_message_ids_forget_at on client_message_ids (forget_at);
 
--- Sealed bodies that somebody sent through this node, so that they can't be reflected to him as another's words.
+-- Sealed bodies of which this node knows who sent them: he sent them through it, or they came with a proof. So they can't
+-- be reflected to him as another's words, nor put into another box by whoever saw them.
 -- Key: SHA-256(sender ‖ ciphertext).
 create table sent_ciphertexts (
   ciphertext_key uuid primary key,
+  -- the first one that he sent it to
+  message_box text not null,
   forget_at bigint not null
 );
 create index sent_ciphertexts_forget_at on sent_ciphertexts (forget_at);

@@ -81,6 +81,15 @@ create trigger overlay_outputs_prune after delete on overlay_outputs
 create trigger overlay_submissions_prune after delete on overlay_submissions
   for each row execute function prune_overlay_transaction();
 
+-- Tokens and withdrawals that this node has made, by the day (days since 1970, UTC): each costs its operator a transaction,
+-- and anybody can ask for one, so all processes share a ceiling.
+create table overlay_mints (
+  kind text not null check (kind in ('token', 'withdrawal')),
+  day integer not null,
+  count integer not null,
+  primary key (kind, day)
+);
+
 -- Every PHIP token this index has seen. A spent one stays: it shows which texts were ever valid here.
 create table phip_tokens (
   txid bytea not null,

@@ -411,8 +411,8 @@ begin
       p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, p_withheld, null, null, p_now, v_holds
     );
     if v_sealed then
-      insert into sent_ciphertexts (ciphertext_key, forget_at)
-        values (p_ciphertext_key, (select max(e) from unnest(p_expires_at) e) + p_forget_after) on conflict do nothing;
+      insert into sent_ciphertexts (ciphertext_key, message_box, forget_at)
+        values (p_ciphertext_key, p_box, (select max(e) from unnest(p_expires_at) e) + p_forget_after) on conflict do nothing;
     end if;
   end if;
 end $$;
@@ -523,8 +523,8 @@ begin
       ) a
       where r.id = a.recipient_id
     ), remembered as (
-      insert into sent_ciphertexts (ciphertext_key, forget_at)
-      select a.ciphertext_key, a.expires_at + p_forget_after from accepted a where a.ciphertext_key is not null
+      insert into sent_ciphertexts (ciphertext_key, message_box, forget_at)
+      select a.ciphertext_key, a.box, a.expires_at + p_forget_after from accepted a where a.ciphertext_key is not null
       on conflict do nothing
     ), lookups as (
       insert into recipient_lookups (recipient, next_lookup_at, interval)
@@ -582,7 +582,7 @@ $$;
 -- in ascending order of the recipients.
 --
 -- Answers one row per recipient: 'accepted', 'repeat', 'not-home', 'void' (his home host's authorization), 'reflected',
--- 'full' (`exceeded` names the limit); or one row 'unknown', 'replayed' or 'match'. p_host handed it on.
+-- 'boxed-again', 'full' (`exceeded` names the limit); or one row 'unknown', 'replayed' or 'match'. p_host handed it on.
 create function accept_propagated(
   p_digest uuid, p_issued_at bigint, p_forget_at bigint,
   p_now bigint, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
@@ -591,7 +591,7 @@ create function accept_propagated(
   p_recipients bytea[], p_names bytea[], p_integers bigint[], p_client_ids text[], p_origins text[], p_proofs jsonb[],
   p_reflection_keys uuid[], p_first_seen bigint[], p_expires_at bigint[],
   p_expressions text[], p_matches boolean[],
-  p_host bytea, p_forget_after bigint, p_quotas quotas
+  p_host bytea, p_forget_after bigint, p_quotas quotas, p_ciphertext_key uuid
 ) returns table (recipient_index integer, outcome text, expressions text[], exceeded text) language plpgsql as $$
 declare
   v_expression text;
@@ -633,6 +633,10 @@ begin
     elsif v_origin = 'sealed'
       and exists (select from sent_ciphertexts where ciphertext_key = p_reflection_keys[i]) then
       outcome := 'reflected';
+    elsif v_origin = 'sealed' and exists (
+      select from sent_ciphertexts where ciphertext_key = p_ciphertext_key and message_box <> p_box
+    ) then
+      outcome := 'boxed-again';
     else
       v_recipient := lock_recipient(p_recipients[i]);
       if is_name_known(v_recipient.id, p_names[i]) then
@@ -674,6 +678,11 @@ begin
       if exceeded is not null then
         outcome := 'full';
       end if;
+    end if;
+    -- An unproven one is remembered by its name alone: else a stranger who is faster would keep the genuine one away.
+    if p_ciphertext_key is not null and v_origin <> 'sealed' and outcome in ('accepted', 'repeat') then
+      insert into sent_ciphertexts (ciphertext_key, message_box, forget_at)
+        values (p_ciphertext_key, p_box, p_expires_at[i] + p_forget_after) on conflict do nothing;
     end if;
     return next;
   end loop;

@@ -146,6 +146,16 @@ export const SETTINGS = {
     String(30 * 86_400),
     'Seconds after which a message expires.'
   ),
+  LIMIT_DAILY_TOKENS: optional(
+    integer(1, 1_000_000_000),
+    '1000, on local 1000000',
+    'PHIP tokens made a day (UTC), each a transaction that the operator pays for.'
+  ),
+  LIMIT_DAILY_WITHDRAWALS: optional(
+    integer(1, 1_000_000_000),
+    '1000, on local 1000000',
+    'Withdrawals published a day (UTC), likewise.'
+  ),
   LIMIT_RATE_ADDRESS: optional(
     integer(1, MOST_A_MINUTE),
     '600, on local 600000',

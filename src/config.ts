@@ -56,6 +56,9 @@ export interface Limits {
   readonly sealedMessagesPerHost: number
   /** Seconds after which a message expires. */
   readonly timeToLive: number
+  /** PHIP tokens that this host makes, and withdrawals that it publishes, a day (UTC). */
+  readonly tokensPerDay: number
+  readonly withdrawalsPerDay: number
   /** Each a minute. */
   readonly rates: RateLimits
 }
@@ -193,6 +196,8 @@ function toConfig(values: Values): Config {
       sealedMessagesPerRecipient: values.LIMIT_SEALED_MESSAGES ?? 5_000 * generosity,
       sealedMessagesPerHost: values.LIMIT_SEALED_HOST_MESSAGES ?? 1_000 * generosity,
       timeToLive: values.LIMIT_TIME_TO_LIVE,
+      tokensPerDay: values.LIMIT_DAILY_TOKENS ?? 1_000 * generosity,
+      withdrawalsPerDay: values.LIMIT_DAILY_WITHDRAWALS ?? 1_000 * generosity,
       rates: Object.freeze({
         address: values.LIMIT_RATE_ADDRESS ?? 600 * generosity,
         identity: values.LIMIT_RATE_IDENTITY ?? 1_000 * generosity,

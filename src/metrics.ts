@@ -4,12 +4,20 @@ import type { Resource } from './rates/rates.js'
 /** How an attempt to hand something on ended; `impostor`: the domain belongs to another key than its token says. */
 export type AttemptResult = 'delivered' | 'refused' | 'deferred' | 'failing' | 'impostor'
 
+/**
+ * Why a token was not used: its domain proved another key, or had proven one within the hour and was not asked; or the index
+ * said something that the token itself does not.
+ */
+export type PassedOverReason = 'wrong-identity' | 'other-key-known' | 'not-verified'
+
 /** What the node counts, in Prometheus's terms (docs/operations.md lists the names). */
 export interface Metrics {
   /** A request was answered: the endpoint's path, or `other`; seconds since its headers arrived. */
   request(path: string, status: number, seconds: number): void
   /** A delivery was attempted. */
   attempt(result: AttemptResult): void
+  /** A PHIP token was not used for a delivery. */
+  tokenPassedOver(reason: PassedOverReason): void
   /** A request (or one recipient of one) was refused because of a rate. */
   rateLimited(resource: Resource): void
   /** Everything, in the text format of `contentType`. */
@@ -37,6 +45,12 @@ export function createMetrics(): Metrics {
     labelNames: ['result'],
     registers: [registry]
   })
+  const passedOver = new Counter({
+    name: 'peerserv_tokens_passed_over_total',
+    help: 'PHIP tokens that were not used for a delivery, by why.',
+    labelNames: ['reason'],
+    registers: [registry]
+  })
   const rateLimited = new Counter({
     name: 'peerserv_rate_limited_total',
     help: 'Requests refused because they came too often, by what was counted.',
@@ -46,6 +60,7 @@ export function createMetrics(): Metrics {
   return {
     request: (path, status, seconds) => requests.observe({ path, status }, seconds),
     attempt: result => attempts.inc({ result }),
+    tokenPassedOver: reason => passedOver.inc({ reason }),
     rateLimited: resource => rateLimited.inc({ resource }),
     text: () => registry.metrics(),
     contentType: registry.contentType

@@ -3,6 +3,7 @@ import type { AuthenticatedEndpoint } from '../../src/endpoint.js'
 import { ApiError, badRequest } from '../../src/errors.js'
 import type { IdentityKey } from '../../src/keys/identity-key.js'
 import { isObject } from '../../src/message.js'
+import type { Queryable } from '../../src/storage/database.js'
 import type { FederationContext } from '../context.js'
 import { parseSignatureMember } from '../phip/anyone-signature.js'
 import { parseRoutingText, verifyRoutingSignature } from '../phip/routing-authorization.js'
@@ -25,8 +26,11 @@ const LOCAL_CHANGE_INTERVAL = 100
  * it (`[1, 'phip authorization']`, key id `1`, counterparty `anyone`; DER as hex, base64 or an array of numbers). Answers
  * `{status, txid}` once the token is in this host's own index; the same authorization again makes no new one.
  *
+ * This host is a home of the caller exactly from the moment at which its token is in the index: where none can be made,
+ * nothing is kept of the authorization.
+ *
  * Errors: 400 ERR_INVALID_AUTHORIZATION, ERR_SIGNATURE_INVALID; 409 ERR_AUTHORIZATION_WITHDRAWN; 429
- * ERR_AUTHORIZATION_RATE; 503 ERR_NO_FUNDING.
+ * ERR_AUTHORIZATION_RATE, ERR_DAILY_CEILING; 503 ERR_NO_FUNDING.
  */
 export const authorizeRouting: AuthenticatedEndpoint<FederationContext> = {
   method: 'POST',
@@ -36,25 +40,44 @@ export const authorizeRouting: AuthenticatedEndpoint<FederationContext> = {
     const { caller } = request
     const authorization = parseAuthorization(context, caller.identityKey, request.json())
     await context.overlay.requireStanding(caller.identityKey, authorization.text)
-    const now = context.clock.now()
+    const recipient = caller.identityKeyBytes
     await context.database.transaction(async tx => {
       const verdict = await admitRequest(tx, caller.replay)
       if (verdict !== 'fresh') throw new StaleSession(verdict)
-      const former = await findRoutingAuthorization(tx, caller.identityKeyBytes)
-      if (former?.inForce === true && former.text === authorization.text) return
-      const interval = context.config.network === 'local' ? LOCAL_CHANGE_INTERVAL : CHANGE_INTERVAL
-      const wait = former === undefined ? 0 : former.authorizedAt + interval - now
-      if (wait > 0) throw tooOften(wait)
-      // Before the token is out: from then on messages come, and must find their recipient at home.
-      await saveRoutingAuthorization(tx, { ...authorization, recipient: caller.identityKeyBytes }, now)
+      await requireInterval(context, tx, recipient, authorization.text)
     })
-    const { txid } = await context.overlay.advertise({
-      recipient: caller.identityKey,
-      boxExpression: authorization.boxExpression,
-      recipientSignature: authorization.signature
-    })
+    const { txid } = await context.overlay.advertise(
+      {
+        recipient: caller.identityKey,
+        boxExpression: authorization.boxExpression,
+        recipientSignature: authorization.signature
+      },
+      async tx => {
+        // Again, now that the recipient is locked: two different texts may come at once.
+        if (await requireInterval(context, tx, recipient, authorization.text)) return
+        await saveRoutingAuthorization(tx, { ...authorization, recipient }, context.clock.now())
+      }
+    )
     return { body: { status: 'success', txid } }
   }
+}
+
+/**
+ * @returns true if this very text is in force, so that nothing changes
+ * @throws ApiError 429 ERR_AUTHORIZATION_RATE
+ */
+async function requireInterval(
+  { clock, config }: FederationContext,
+  tx: Queryable,
+  recipient: Buffer,
+  text: string
+): Promise<boolean> {
+  const former = await findRoutingAuthorization(tx, recipient)
+  if (former?.inForce === true && former.text === text) return true
+  const interval = config.network === 'local' ? LOCAL_CHANGE_INTERVAL : CHANGE_INTERVAL
+  const wait = former === undefined ? 0 : former.authorizedAt + interval - clock.now()
+  if (wait > 0) throw tooOften(wait)
+  return false
 }
 
 function parseAuthorization(

@@ -110,6 +110,10 @@ function receivedMessage(
     messageBox: message.messageBox,
     body: Buffer.from(message.body),
     wrapped: message.wrapped,
+    ciphertextKey:
+      message.ciphertext === undefined
+        ? undefined
+        : ciphertextKey(propagated.originalSender, message.ciphertext),
     envelopeId,
     format,
     keyID: propagated.keyID,
@@ -174,6 +178,8 @@ function resultOf(recipient: string, outcome: string, exceeded: QuotaName | null
       return unproven(recipient, 'sender-authorization-void')
     case 'reflected':
       return unproven(recipient, 'reflected')
+    case 'boxed-again':
+      return unproven(recipient, 'boxed-again')
     case 'full':
       return {
         recipient,

@@ -88,6 +88,9 @@ async function handOn(
   }
   if (attempt.host === 'impostor') {
     context.metrics.attempt('impostor')
+    context.metrics.tokenPassedOver(attempt.answer)
+    const operator = identityKeyFromBytes(deliveries[0]!.host_key)
+    context.logger.warn({ operator, domain, reason: attempt.answer }, 'a token was passed over')
     for (const delivery of deliveries)
       await settleUndelivered(context, delivery, 'refused', 'ERR_WRONG_IDENTITY')
     return true
@@ -97,7 +100,7 @@ async function handOn(
   return true
 }
 
-/** Passes over what the recipient's live tokens no longer say, and what has expired meanwhile. */
+/** Passes over what the recipient's live tokens do not say, or no longer, and what has expired meanwhile. */
 async function stillDue(
   context: DeliveryContext,
   domain: string,
@@ -113,6 +116,9 @@ async function stillDue(
     } else if (delivery.live_domain !== domain) {
       await retargetDelivery(context.database, delivery, delivery.live_domain)
       context.queue.add('drain', delivery.live_domain)
+    } else if (!(await context.tokens.holds({ ...delivery, live_domain: domain }))) {
+      // The index has been put right: what it says now decides.
+      await retargetDelivery(context.database, delivery, domain)
     } else due.push(delivery)
   }
   return due

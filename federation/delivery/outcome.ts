@@ -21,7 +21,7 @@ export type Attempt =
   /** Nothing can be had there now; seconds, if it said how long. */
   | { readonly host: 'failing'; readonly answer: string; readonly retryAfter: number | undefined }
   /** The domain belongs to another key than the token says; the domain itself is not to blame. */
-  | { readonly host: 'impostor'; readonly answer: string }
+  | { readonly host: 'impostor'; readonly answer: 'wrong-identity' | 'other-key-known' }
 
 /** The part of an answer that its meaning depends on. */
 export interface AnswerToJudge {

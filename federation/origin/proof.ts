@@ -26,6 +26,8 @@ export type OriginCheck =
   | 'no-proof'
   /** The body's ciphertext was sent by its recipient himself. */
   | 'reflected'
+  /** The sender is known to have sent the body's ciphertext to another box. */
+  | 'boxed-again'
   /** The sender's authorization is older than the end of his last token at that host. */
   | 'sender-authorization-void'
 

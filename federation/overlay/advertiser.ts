@@ -10,10 +10,16 @@ import { createTokenScript, signTokenSpend } from '../phip/token.js'
 import { createWithdrawalScript, type Withdrawal } from '../phip/withdrawal.js'
 import { insertOverlayTransaction } from '../storage/overlay-outputs.js'
 import { enqueueSubmissions } from '../storage/overlay-submissions.js'
-import { findSpendableTokens, findWithdrawnRecipients, type SpendableToken } from '../storage/tokens.js'
+import {
+  findSpendableTokens,
+  findWithdrawnRecipients,
+  lockRecipients,
+  type SpendableToken
+} from '../storage/tokens.js'
 import { findTextState } from '../storage/withdrawals.js'
 import { parseBeef } from './beef.js'
 import type { FundedTransaction, Funding, SpentOutput } from './funding.js'
+import type { MintCeiling } from './mint-ceiling.js'
 import type { OverlayHost } from './overlay-host.js'
 import { textDigest } from './phip-scripts.js'
 
@@ -26,6 +32,7 @@ export interface AdvertiserOptions {
   readonly domain: Domain
   readonly host: Pick<OverlayHost, 'submit'>
   readonly funding: Funding
+  readonly ceiling: MintCeiling
   /** Base URLs of the overlay hosts that must learn of this host's transactions. */
   readonly peers: readonly string[]
   /** Called after a commit that left something to submit to the peers. */
@@ -77,11 +84,17 @@ export class Advertiser {
    * Advertises that this host takes messages for the recipient. If its newest token says exactly that already, nothing
    * is made; otherwise the new token spends the ones before it.
    *
+   * @param keep what must be true exactly if the token is in the index: runs in the transaction that admits it, or that
+   *   finds it there, with the recipient locked; run again if that is planned anew; what it throws undoes all
    * @returns the transaction of the token, and whether it is new
-   * @throws ApiError 409 ERR_AUTHORIZATION_WITHDRAWN if the recipient has withdrawn this very text; 503 ERR_NO_FUNDING
+   * @throws ApiError 409 ERR_AUTHORIZATION_WITHDRAWN if the recipient has withdrawn this very text; 429
+   *   ERR_DAILY_CEILING; 503 ERR_NO_FUNDING
    */
-  async advertise(authorization: VerifiedAuthorization): Promise<{ txid: string; created: boolean }> {
-    const { keys, domain, database, funding } = this.#options
+  async advertise(
+    authorization: VerifiedAuthorization,
+    keep: (db: Queryable) => Promise<void> = async () => undefined
+  ): Promise<{ txid: string; created: boolean }> {
+    const { keys, domain, database, funding, ceiling } = this.#options
     const { boxExpression, recipientSignature } = authorization
     const recipient = identityKeyBytes(authorization.recipient)
     const digest = textDigest(formatRoutingText({ hostKey: keys.identityKey, domain, boxExpression }))
@@ -90,13 +103,24 @@ export class Advertiser {
       await requireStanding(database, recipient, digest)
       const tokens = await this.#ownTokens(database, recipient)
       const [newest] = tokens
-      if (newest?.textDigest.equals(digest)) return { txid: newest.txid, created: false }
-      const output = { lockingScript: createTokenScript(keys, script), satoshis: TOKEN_SATOSHIS }
-      const isLong = ancestors(tokens) > MAX_ANCESTORS
-      const made = await funding.fund([output], isLong ? [] : this.#spends(tokens))
-      await this.#publish(made, async db => {
+      const stillPlanned = async (db: Queryable): Promise<void> => {
         await requireStanding(db, recipient, digest)
         await this.#requireUnchanged(db, recipient, tokens)
+        await keep(db)
+      }
+      if (newest?.textDigest.equals(digest)) {
+        await database.transaction(async tx => {
+          await lockRecipients(tx, [recipient])
+          await stillPlanned(tx)
+        })
+        return { txid: newest.txid, created: false }
+      }
+      const output = { lockingScript: createTokenScript(keys, script), satoshis: TOKEN_SATOSHIS }
+      const isLong = ancestors(tokens) > MAX_ANCESTORS
+      const made = await ceiling.within('token', async () => {
+        const funded = await funding.fund([output], isLong ? [] : this.#spends(tokens))
+        await this.#publish(funded, stillPlanned)
+        return funded
       })
       // The new token is the newest by now, so nobody misses the old one.
       if (isLong) await this.#publish(await funding.fund([], this.#spends(tokens)))
@@ -132,10 +156,10 @@ export class Advertiser {
    *
    * @param withdrawal verified
    * @returns its transaction; undefined if there was one of this text, or this index has seen no token with it
-   * @throws ApiError 503 ERR_NO_FUNDING
+   * @throws ApiError 429 ERR_DAILY_CEILING; 503 ERR_NO_FUNDING
    */
   async publishWithdrawal(withdrawal: Withdrawal): Promise<string | undefined> {
-    const { database, curve, funding } = this.#options
+    const { database, curve, funding, ceiling } = this.#options
     const text = {
       recipient: identityKeyBytes(withdrawal.recipient),
       textDigest: textDigest(withdrawal.text)
@@ -146,12 +170,14 @@ export class Advertiser {
     }
     if (!(await isWanted(database))) return undefined
     const lockingScript = createWithdrawalScript(curve, withdrawal)
-    const made = await funding.fund([{ lockingScript, satoshis: TOKEN_SATOSHIS }], [])
     try {
-      await this.#publish(made, async db => {
-        if (!(await isWanted(db))) throw new Outdated()
+      return await ceiling.within('withdrawal', async () => {
+        const made = await funding.fund([{ lockingScript, satoshis: TOKEN_SATOSHIS }], [])
+        await this.#publish(made, async db => {
+          if (!(await isWanted(db))) throw new Outdated()
+        })
+        return made.txid
       })
-      return made.txid
     } catch (error) {
       if (error instanceof Outdated) return undefined
       throw error

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Context } from '../../src/context.js'
 import type { IdentityKey } from '../../src/keys/identity-key.js'
+import type { Queryable } from '../../src/storage/database.js'
 import type { OutboundDoor } from '../channel/guarded-fetch.js'
 import type { PeerClient } from '../channel/peer-client.js'
 import { domainToBaseUrl } from '../phip/domain.js'
@@ -11,6 +12,7 @@ import { type ChainTracker, isMadeUp } from './chain.js'
 import { Coalesced } from './coalesced.js'
 import { createFunding, type Funding } from './funding.js'
 import { GaspPuller } from './gasp-puller.js'
+import { MintCeiling } from './mint-ceiling.js'
 import { OperatorCheck } from './operator-check.js'
 import { OverlayClient } from './overlay-client.js'
 import { OverlayHost } from './overlay-host.js'
@@ -40,7 +42,10 @@ export interface Overlay {
   /** As `Advertiser.requireStanding`. */
   requireStanding(recipient: IdentityKey, text: string): Promise<void>
   /** As `Advertiser.advertise`. */
-  advertise(authorization: VerifiedAuthorization): Promise<{ txid: string; created: boolean }>
+  advertise(
+    authorization: VerifiedAuthorization,
+    keep?: (db: Queryable) => Promise<void>
+  ): Promise<{ txid: string; created: boolean }>
   /** As `Advertiser.revoke`. */
   revoke(recipient: IdentityKey): Promise<string[]>
   /** As `Advertiser.publishWithdrawal`. */
@@ -93,6 +98,11 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     domain: publicDomain,
     host,
     funding: options.funding ?? createFunding(network),
+    ceiling: new MintCeiling({
+      database,
+      clock,
+      ceilings: { token: config.limits.tokensPerDay, withdrawal: config.limits.withdrawalsPerDay }
+    }),
     peers,
     onSubmissions: () => inBackground('submitting to peers', sender.flush())
   })
@@ -124,7 +134,7 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
   return {
     host,
     requireStanding: (recipient, text) => advertiser.requireStanding(recipient, text),
-    advertise: authorization => advertiser.advertise(authorization),
+    advertise: (authorization, keep) => advertiser.advertise(authorization, keep),
     revoke: recipient => advertiser.revoke(recipient),
     publishWithdrawal: withdrawal => advertiser.publishWithdrawal(withdrawal),
     lookUpRecipient: recipient => lookUpRecipient({ database, client, host, logger, peers }, recipient),

@@ -26,6 +26,8 @@ export interface ClaimedDelivery {
 export interface DueDelivery extends ClaimedDelivery {
   /** Where a live token says that the host is now; null if none names it any more. */
   readonly live_domain: string | null
+  /** The box expression beside it. */
+  readonly live_expression: string | null
   /** The domain failed last time: this is the one that probes it. */
   readonly failing: boolean
 }
@@ -34,6 +36,7 @@ const CLAIM = statement(
   'claim-deliveries',
   `select d.id, d.claim, d.domain, d.host_key, d.recipient, d.sender, d.message_box, d.message_id, d.name, d.envelope_id,
     d.first_hand, d.first_seen, d.attempts, d.created_at, d.expires_at, h.domain as live_domain,
+    h.box_expression as live_expression,
     exists (select from destinations b where b.domain = d.domain) as failing
   from claim_deliveries($1::text, $2::bigint, $3::bigint, $4::integer) d
   left join phip_hosts h on h.recipient = d.recipient and h.operator_key = d.host_key and h.live

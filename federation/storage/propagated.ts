@@ -12,6 +12,8 @@ export interface ReceivedMessage {
   readonly sender: Buffer
   readonly messageBox: string
   readonly body: Buffer
+  /** Row key of the ciphertext as the stated sender's, where the body is sealed. */
+  readonly ciphertextKey: string | undefined
   readonly wrapped: boolean
   readonly envelopeId: Buffer
   readonly format: SignedMessageFormat
@@ -48,6 +50,7 @@ export interface ReceivedOutcome {
     | 'not-home'
     | 'void'
     | 'reflected'
+    | 'boxed-again'
     | 'full'
     | 'match'
     | 'replayed'
@@ -63,7 +66,7 @@ const ACCEPT = statement(
     $1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::text, $7::bytea, $8::boolean,
     $9::bytea, $10::text, $11::text, $12::bytea, $13::bytea, $14::bytea, $15::jsonb, $16::bigint, $17::bytea, $18::bigint,
     $19::bytea[], $20::bytea[], $21::bigint[], $22::text[], $23::text[], $24::jsonb[], $25::uuid[], $26::bigint[],
-    $27::bigint[], $28::text[], $29::boolean[], $30::bytea, $31::bigint, $32::quotas)`
+    $27::bigint[], $28::text[], $29::boolean[], $30::bytea, $31::bigint, $32::quotas, $33::uuid)`
 )
 
 /** Stores what another host hands on, in one statement; see `accept_propagated` in the migrations for the outcomes. */
@@ -108,7 +111,8 @@ export async function acceptPropagated(
     [...matches.values()],
     host,
     FORGET_AFTER,
-    quotasValue(quotas)
+    quotasValue(quotas),
+    message.ciphertextKey ?? null
   ]
   return retryingCollisions(() => database.query<ReceivedOutcome>(ACCEPT, values))
 }

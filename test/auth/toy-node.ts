@@ -32,6 +32,8 @@ const CONFIG: ToyConfig = {
     sealedMessagesPerRecipient: 10,
     sealedMessagesPerHost: 10,
     timeToLive: 86_400,
+    tokensPerDay: 1_000,
+    withdrawalsPerDay: 1_000,
     rates: { address: 1_000_000, identity: 1_000_000, peer: 1_000_000, pair: 1_000_000 }
   }
 }

@@ -105,7 +105,8 @@ describe('sealed messages (protocol section 4, 3)', () => {
       const [message] = messages
       expect(message).to.include({ origin, body: recipe.body, sender: alice.identityKey })
       expect(message!.proof !== undefined).to.equal(origin === 'signature')
-      expect(await node.rows()).to.deep.equal(rows)
+      // Now it is known who sent the ciphertext.
+      expect(await node.rows()).to.deep.equal({ ...rows, sent_ciphertexts: rows.sent_ciphertexts! + 1 })
       expect(await counted(messageBox)).to.deep.equal(counters)
       const envelopes = () =>
         node.query<{ id: string; holds: number; signed: string }>(
@@ -137,6 +138,56 @@ describe('sealed messages (protocol section 4, 3)', () => {
     expect((await node.list(bob, messageBox)).map(({ origin }) => origin)).to.deep.equal(['local'])
     const bytes = Buffer.byteLength(String(recipe.body))
     expect(await counted(messageBox)).to.deep.equal({ messages: 1, bytes })
+  })
+
+  for (const [how, first] of [
+    ['sent through this node', undefined],
+    ['that came with a signature', { signed: true }],
+    ['that came attested', { attested: true }]
+  ] as const) {
+    it(`are put into no other box, and not reflected, if it is known who sent them: ${how}`, async () => {
+      const messageBox = newBox()
+      const recipe = sealedIn(messageBox)
+      if (first === undefined) await send(alice, bob, messageBox, recipe.body)
+      else expect((await propagate({ ...recipe, ...first }))[0]).to.include(success)
+      const rows = await node.rows()
+      const refused = (check: string, key: string) => [
+        { recipient: key, status: 'error', code: 'ERR_ORIGIN_UNPROVEN', httpStatus: 403, check }
+      ]
+      const ways: Recipe[] = [
+        { label: 'into another box', forged: true },
+        { label: 'with blanks', body: `{ ${String(recipe.body).slice(1)}`, forged: true },
+        { label: 'in another format', format: 'authrite', forged: true },
+        { label: 'under another id', messageId: 'other', forged: true }
+      ]
+      for (const way of ways) {
+        const result = await propagate({ ...recipe, ...way, messageBox: newBox() })
+        expect(result, way.label).to.deep.equal(refused('boxed-again', bob.identityKey))
+      }
+      const reflected: Recipe = { ...recipe, sender: recipient, recipients: [sender], forged: true }
+      for (const box of [messageBox, newBox()]) {
+        const result = await propagate({ ...reflected, label: `reflected ${box}`, messageBox: box })
+        expect(result).to.deep.equal(refused('reflected', alice.identityKey))
+      }
+      const [message] = await node.list(bob, messageBox)
+      await acknowledge(message!.messageId)
+      const late = await propagate({ ...recipe, label: 'later', messageBox: newBox(), forged: true })
+      expect(late).to.deep.equal(refused('boxed-again', bob.identityKey))
+      expect((await node.rows()).sent_ciphertexts).to.equal(rows.sent_ciphertexts)
+      // Two boxes are the sender's to choose: he says so.
+      const second = newBox()
+      const proven = await propagate({ ...recipe, label: 'to two boxes', messageBox: second, signed: true })
+      expect(proven[0]).to.include(success)
+      expect(await node.list(bob, second)).to.have.length(1)
+    })
+  }
+
+  it('do not keep the genuine one away where a faster stranger put them into another box', async () => {
+    const [genuine, stolen] = [newBox(), newBox()]
+    const recipe = sealedIn(genuine)
+    expect((await propagate({ ...recipe, messageBox: stolen, forged: true }))[0]).to.include(success)
+    expect((await propagate(recipe))[0]).to.include(success)
+    expect(await node.list(bob, genuine)).to.have.length(1)
   })
 
   it('are not reflected to whoever sent them through this node', async () => {
