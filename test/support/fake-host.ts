@@ -11,6 +11,8 @@ export interface FakeHost {
   readonly domain: string
   /** How often it was asked to take a message. */
   readonly asked: number
+  /** How often it was asked to prove its key. */
+  readonly greeted: number
   /** What it answers from now on, signed. */
   answers(status: number, body: object): void
   close(): Promise<void>
@@ -33,6 +35,9 @@ export async function startFakeHost(name: string, status = 200, body: object = T
     domain: host.domain,
     get asked() {
       return host.count('/propagateMessage')
+    },
+    get greeted() {
+      return host.count('/.well-known/auth')
     },
     answers(nextStatus, nextBody) {
       answer = half.signed(nextStatus, nextBody)
