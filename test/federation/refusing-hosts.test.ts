@@ -234,6 +234,7 @@ describe('hosts of one recipient', () => {
       const [delivery] = await settled('deceived')
       expect(delivery).to.include({ state: 'refused', lastAnswer: 'ERR_WRONG_IDENTITY' })
       expect(door.passed.slice(before).filter(fromOne)).to.have.length(0)
+      expect(await passedOver('other-key-known')).to.equal(1)
       await until(
         () => reports('deceived'),
         found => found.length === 1
@@ -259,8 +260,16 @@ describe('hosts of one recipient', () => {
       const came = door.passed.slice(before).filter(fromOne)
       expect(came.map(({ target }) => target)).to.include('/.well-known/auth')
       expect(came.map(({ target }) => target)).not.to.include('/propagateMessage')
+      expect(await passedOver('wrong-identity')).to.equal(1)
       expect(await inspect(one, 'select domain from destinations')).to.deep.equal([])
     })
+
+    /** How many tokens node one has counted as passed over for this. */
+    async function passedOver(reason: string): Promise<number> {
+      const text = await one.node.context.metrics.text()
+      const line = new RegExp(`^peerserv_tokens_passed_over_total\\{reason="${reason}"\\} (\\d+)$`, 'm')
+      return Number(line.exec(text)?.[1] ?? 0)
+    }
 
     /** What deliveries ask for; overlay hosts ask each other for other things meanwhile. */
     const fromOne = ({ target }: { target: string }) =>
