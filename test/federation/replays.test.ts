@@ -206,6 +206,22 @@ describe('replays of requests', () => {
     expect((await alice.send(node!.url, fresh)).status).to.equal(200)
   })
 
+  it('does nothing in a database restored from a dump, which has forgotten the requests', async function () {
+    this.timeout(30_000)
+    // What another cluster has after reading a dump from before: no memory of these requests, and a foreign birth row.
+    await query('delete from seen_requests')
+    await query('update seen_requests_birth set system_identifier = system_identifier # 1')
+    const counted = async (): Promise<unknown> =>
+      ((await settled()) as { name: string }[]).filter(({ name }) => name !== 'seen_requests')
+    const before = await counted()
+    for (const { url } of [node!, replica, node!]) {
+      for (const [what, request] of captured) expectStale(await exchange(url, request), `${what} at ${url}`)
+    }
+    expect(await counted()).to.deep.equal(before)
+    // Its clients shake hands again, unnoticed.
+    expect((await alice.post(node!.url, '/deliveryStatus', { messageIds: ['far'] })).status).to.equal(200)
+  })
+
   it('is the second of two that come together, at whichever process', async () => {
     const session = await alice.session(node!.url)
     const calls: Record<string, object> = {
