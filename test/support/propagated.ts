@@ -13,12 +13,18 @@ const DAY = 24 * 60 * 60_000
  * by the sender's authorization of that host (`home-host`).
  *
  * @param message the member `message` of the request
+ * @param signed further headers of the request that are signed
  */
-export function propagated(host: TestUser, sender: TestUser, message: object): Record<string, unknown> {
+export function propagated(
+  host: TestUser,
+  sender: TestUser,
+  message: object,
+  signed: Readonly<Record<string, string>> = {}
+): Record<string, unknown> {
   const requestId = randomBytes(32)
   const nonce = randomBytes(32).toString('base64')
   const nodeNonce = randomBytes(48).toString('base64')
-  const headers = { 'content-type': 'application/json' }
+  const headers = { 'content-type': 'application/json', ...signed }
   const body = Buffer.from(JSON.stringify({ message }))
   const request = sender.sign(
     { nodeKey: host.identityKey, clientNonce: '', nodeNonce },
