@@ -22,7 +22,8 @@ import {
  * at once. Answers `{status, revoked, txid}`: whether this host held an authorization, and the transaction of the
  * withdrawal, null where none was needed (there is one already, or nobody has advertised this text).
  *
- * Errors: 400 ERR_INVALID_WITHDRAWAL, ERR_SIGNATURE_INVALID; 503 ERR_NO_FUNDING.
+ * Errors: 400 ERR_INVALID_WITHDRAWAL, ERR_SIGNATURE_INVALID; 429 ERR_DAILY_CEILING, 503 ERR_NO_FUNDING, both only about publishing:
+ * what names this host has been obeyed by then.
  */
 export const revokeRouting: AuthenticatedEndpoint<FederationContext> = {
   method: 'POST',

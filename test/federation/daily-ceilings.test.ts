@@ -3,7 +3,7 @@ import { formatRoutingText, signRoutingText } from '../../federation/phip/routin
 import { signWithdrawalText } from '../../federation/phip/withdrawal.js'
 import { inspect, liveOperators } from '../support/advertised.js'
 import { type Answer, TestUser } from '../support/client.js'
-import { startTestNode, type TestNode } from '../support/nodes.js'
+import { startTestNode, type TestNode, until } from '../support/nodes.js'
 import { propagated } from '../support/propagated.js'
 
 const DOMAIN = 'host.example.org'
@@ -62,11 +62,17 @@ describe('what an operator pays for in a day', () => {
     crowd: readonly TestUser[],
     call: (user: TestUser, node: TestNode) => Promise<Answer>
   ): Promise<TestUser[]> {
-    const answers = await Promise.all(crowd.map((user, index) => call(user, processes[index % 2]!)))
+    // On a busy machine a database may be slow to answer; then the same may be asked again.
+    const settled = (user: TestUser, node: TestNode) =>
+      until(
+        () => call(user, node),
+        ({ status }) => status !== 503
+      )
+    const answers = await Promise.all(crowd.map((user, index) => settled(user, processes[index % 2]!)))
     const seconds = Math.ceil((DAY - (clock.time % DAY)) / 1000)
     for (const { status, headers, json } of answers) {
       if (status === 200) continue
-      expect(status).to.equal(429)
+      expect(status, JSON.stringify(json)).to.equal(429)
       expect(json).to.include({ status: 'error', code: 'ERR_DAILY_CEILING', retryAfter: seconds })
       expect(headers['retry-after']).to.equal(String(seconds))
     }

@@ -67,6 +67,8 @@ describe('configuration', () => {
         sealedMessagesPerRecipient: 5_000_000,
         sealedMessagesPerHost: 1_000_000,
         timeToLive: 30 * 24 * 60 * 60,
+        tokensPerDay: 1_000_000,
+        withdrawalsPerDay: 1_000_000,
         rates: { address: 600_000, identity: 1_000_000, peer: 6_000_000, pair: 120_000 }
       }
     })
@@ -108,6 +110,8 @@ describe('configuration', () => {
       LIMIT_SEALED_MESSAGES: '63',
       LIMIT_SEALED_HOST_MESSAGES: '64',
       LIMIT_TIME_TO_LIVE: '80',
+      LIMIT_DAILY_TOKENS: '13',
+      LIMIT_DAILY_WITHDRAWALS: '14',
       LIMIT_RATE_ADDRESS: '9',
       LIMIT_RATE_IDENTITY: '10',
       LIMIT_RATE_PEER: '11',
@@ -140,7 +144,9 @@ describe('configuration', () => {
       62,
       63,
       64,
-      80
+      80,
+      13,
+      14
     ])
     expect(rates).to.deep.equal({ address: 9, identity: 10, peer: 11, pair: 12 })
     expect(secrets.privateKey).to.deep.equal(Buffer.from(KEY, 'hex'))
