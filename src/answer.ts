@@ -1,9 +1,9 @@
 import type { Reply } from './endpoint.js'
 import { ApiError } from './errors.js'
+import { LargeAnswers } from './large-answers.js'
 import type { Logger } from './logger.js'
 import { discardBody, isRead, RequestAborted } from './request-body.js'
 import type { Answer, Middleware, RequestContext } from './request-state.js'
-import { EVERY_ANSWER } from './response-headers.js'
 
 /** How long an answer is left to arrive before a connection with an unread request is closed, ms. */
 const LINGER_MILLISECONDS = 500
@@ -48,13 +48,16 @@ export function answerErrors(logger: Logger): Middleware {
 }
 
 /**
- * Middleware: sends the answer that the others have left, head and body in one piece.
+ * Middleware: sends the answer that the others have left, head and body in one piece unless it is long.
  *
  * It may be ready before its request has arrived in full (a refusal, for instance). A short rest is read and
  * forgotten. Otherwise the connection is closed, but not at once: closing while the client still sends makes its
  * system throw away the answer together with the connection.
+ *
+ * @param everyAnswer headers of all answers
  */
-export function sendAnswers(draining: Draining): Middleware {
+export function sendAnswers(draining: Draining, everyAnswer: Readonly<Record<string, string>>): Middleware {
+  const largeAnswers = new LargeAnswers()
   return async (ctx, next) => {
     await next()
     ctx.respond = false
@@ -63,14 +66,19 @@ export function sendAnswers(draining: Draining): Middleware {
     if (answer === undefined) return void ctx.res.destroy()
     const mayFollow = isRead(ctx.req) || (await discardBody(ctx.req)) || ctx.req.destroyed
     // Looked at last: draining may have begun meanwhile.
-    writeHead(ctx, answer, draining.active || !mayFollow)
-    if (mayFollow) ctx.res.end(answer.body)
+    writeHead(ctx, everyAnswer, answer, draining.active || !mayFollow)
+    if (mayFollow) largeAnswers.end(ctx.res, answer.body)
     else endLater(ctx, answer.body)
   }
 }
 
-function writeHead({ res }: RequestContext, { status, headers, body }: Answer, isLast: boolean): void {
-  const all: Record<string, string | number> = { ...EVERY_ANSWER, ...headers, 'content-length': body.length }
+function writeHead(
+  { res }: RequestContext,
+  everyAnswer: Readonly<Record<string, string>>,
+  { status, headers, body }: Answer,
+  isLast: boolean
+): void {
+  const all: Record<string, string | number> = { ...everyAnswer, ...headers, 'content-length': body.length }
   if (isLast) all.connection = 'close'
   res.writeHead(status, all)
 }

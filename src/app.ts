@@ -17,9 +17,9 @@ import { ApiError, badRequest, unavailable } from './errors.js'
 import { parseJson } from './json.js'
 import type { Metrics } from './metrics.js'
 import { type Rates, UNLIMITED } from './rates/rates.js'
-import { readBody } from './request-body.js'
+import { MINIMUM_RATE, type MinimumRate, readBody } from './request-body.js'
 import type { Middleware, RequestContext, RequestState } from './request-state.js'
-import { answerPreflights } from './response-headers.js'
+import { answerPreflights, EVERY_ANSWER, FOR_BROWSERS, refuseBrowsers } from './response-headers.js'
 
 /** What of the node the app itself needs; endpoints bring their own. */
 export interface AppContext extends Pick<Context, 'logger' | 'clock' | 'curve' | 'keys' | 'metrics'> {
@@ -35,6 +35,10 @@ export interface AppOptions {
   readonly rates: Rates
   /** After which a handler's request is answered 503, ms. */
   readonly handlerMilliseconds?: number
+  /** The slowest body that is waited for. */
+  readonly bodyRate?: MinimumRate
+  /** The operator's own port, which no page in a browser may use. */
+  readonly isForOperator?: boolean
 }
 
 /** Stock clients wait for ever, proxies a minute or half of one. */
@@ -42,7 +46,7 @@ const HANDLER_MILLISECONDS = 25_000
 
 /** The Koa app: what happens to every request, in this order. */
 export function createApp(options: AppOptions): Koa<RequestState> {
-  const { context, epoch, draining, rates } = options
+  const { context, epoch, draining, rates, isForOperator = false } = options
   const { config, logger, keys, curve, clock } = context
   const auth: AuthContext = { keys, curve, clock, epoch }
   const endpoints = [...mountEndpoints([handshake], auth), ...options.endpoints]
@@ -50,8 +54,8 @@ export function createApp(options: AppOptions): Koa<RequestState> {
   const app = new Koa<RequestState>()
   app.on('error', error => logger.debug({ err: error }, 'connection failed'))
   app.use(measure(context.metrics, endpoints))
-  app.use(sendAnswers(draining))
-  app.use(answerPreflights)
+  app.use(sendAnswers(draining, isForOperator ? EVERY_ANSWER : { ...EVERY_ANSWER, ...FOR_BROWSERS }))
+  app.use(isForOperator ? refuseBrowsers : answerPreflights)
   app.use(answerErrors(logger))
   app.use(locate(config.trustedProxies))
   const { literal, other } = routes(endpoints, auth, options)
@@ -130,13 +134,14 @@ function answering(
   deadlines: Deadlines
 ): Middleware {
   const { config, logger } = options.context
+  const { bodyRate = MINIMUM_RATE } = options
   const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
   const rates = endpoint.unlimited === true ? UNLIMITED : options.rates
   const isForHosts = endpoint.authenticated && endpoint.forHosts === true
   const read = readerOf(
     endpoint,
-    authenticate({ auth, logger, bodyLimit, rates, isForHosts }),
-    readPublicBody(bodyLimit, rates)
+    authenticate({ auth, logger, bodyLimit, bodyRate, rates, isForHosts }),
+    readPublicBody(bodyLimit, bodyRate, rates)
   )
   const handle = async (ctx: RequestContext): Promise<void> => {
     const request = new ReceivedRequest(ctx)
@@ -153,10 +158,10 @@ function readerOf(endpoint: MountedEndpoint, authenticated: Middleware, open: Mi
   return (ctx, next) => ('x-bsv-auth-identity-key' in ctx.req.headers ? authenticated : open)(ctx, next)
 }
 
-function readPublicBody(limit: number, rates: Rates): Middleware {
+function readPublicBody(limit: number, rate: MinimumRate, rates: Rates): Middleware {
   return async (ctx, next) => {
     await rates.stranger(ctx.state.clientAddress)
-    ctx.state.body = Buffer.concat(await readBody(ctx.req, limit))
+    ctx.state.body = Buffer.concat(await readBody(ctx.req, limit, rate))
     await next()
   }
 }

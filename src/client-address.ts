@@ -16,8 +16,7 @@ const MOST_HOPS = 32
  */
 export function clientAddressFinder(trustedProxies: readonly string[]): (request: IncomingMessage) => string {
   const ranges = trustedProxies.map(parseRange)
-  const isTrusted = (address: Address): boolean =>
-    ranges.some(([range, bits]) => address.kind() === range.kind() && address.match(range, bits))
+  const isTrusted = (address: Address): boolean => isWithin(ranges, address)
 
   return request => {
     const remote = request.socket.remoteAddress ?? ''
@@ -32,6 +31,22 @@ export function clientAddressFinder(trustedProxies: readonly string[]): (request
     }
     return client?.toString() ?? remote
   }
+}
+
+/**
+ * @param trustedProxies as above
+ * @returns whether an address is one of them
+ */
+export function trustedProxyTest(trustedProxies: readonly string[]): (address: string) => boolean {
+  const ranges = trustedProxies.map(parseRange)
+  return text => {
+    const address = parseAddress(text)
+    return address !== undefined && isWithin(ranges, address)
+  }
+}
+
+function isWithin(ranges: readonly Range[], address: Address): boolean {
+  return ranges.some(([range, bits]) => address.kind() === range.kind() && address.match(range, bits))
 }
 
 function normalForm(remote: string): string {

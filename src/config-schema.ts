@@ -156,6 +156,16 @@ export const SETTINGS = {
     '1000, on local 1000000',
     'Withdrawals published a day (UTC), likewise.'
   ),
+  LIMIT_CONNECTIONS: withDefault(
+    integer(10, 1_000_000),
+    '10000',
+    'Connections to one process at once; the oldest that wait for a request are closed for new ones.'
+  ),
+  LIMIT_CONNECTIONS_ADDRESS: optional(
+    integer(1, 1_000_000_000),
+    '500, on local 500000',
+    'Connections from one address (IPv6: one /64) at once, likewise; TRUSTED_PROXIES may have any number.'
+  ),
   LIMIT_RATE_ADDRESS: optional(
     integer(1, MOST_A_MINUTE),
     '600, on local 600000',

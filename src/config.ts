@@ -61,6 +61,8 @@ export interface Limits {
   readonly withdrawalsPerDay: number
   /** Each a minute. */
   readonly rates: RateLimits
+  /** Open at once, of one process. */
+  readonly connections: { readonly total: number; readonly perAddress: number }
 }
 
 /** What must not be logged; kept apart from Config. */
@@ -203,6 +205,10 @@ function toConfig(values: Values): Config {
         identity: values.LIMIT_RATE_IDENTITY ?? 1_000 * generosity,
         peer: values.LIMIT_RATE_PEER ?? 6_000 * generosity,
         pair: values.LIMIT_RATE_PAIR ?? 120 * generosity
+      }),
+      connections: Object.freeze({
+        total: values.LIMIT_CONNECTIONS,
+        perAddress: values.LIMIT_CONNECTIONS_ADDRESS ?? 500 * generosity
       })
     })
   })

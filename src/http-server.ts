@@ -1,7 +1,12 @@
 import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type Koa from 'koa'
+import { type ConnectionLimits, limitConnections } from './connections.js'
+import { readKernelQueues } from './kernel-queues.js'
+import { MINIMUM_RATE, type MinimumRate } from './request-body.js'
 import type { RequestState } from './request-state.js'
+import { EVERY_ANSWER, FOR_BROWSERS } from './response-headers.js'
+import { closeSlowReaders } from './slow-readers.js'
 
 /**
  * All headers of a request together, bytes. Node's 16 KiB are too few for `x-bsv-payment`, which carries a
@@ -10,11 +15,30 @@ import type { RequestState } from './request-state.js'
  */
 export const MAX_HEADER_BYTES = 65_536
 
+/** What no connection may exceed; times in ms. */
+export interface ServerLimits {
+  readonly connections: ConnectionLimits
+  /** From the opening of the connection, or the first byte of a later request, to the end of the headers. */
+  readonly headersMilliseconds: number
+  /** How often it is looked for connections that are too slow. */
+  readonly checkMilliseconds: number
+  /** Of whoever reads a long answer. */
+  readonly readingRate: MinimumRate
+}
+
+const DEFAULT_LIMITS: ServerLimits = {
+  connections: {
+    total: Number.POSITIVE_INFINITY,
+    perAddress: Number.POSITIVE_INFINITY,
+    isTrustedProxy: () => false
+  },
+  headersMilliseconds: 10_000,
+  checkMilliseconds: 1_000,
+  readingRate: MINIMUM_RATE
+}
+
 const SERVER_OPTIONS = {
   maxHeaderSize: MAX_HEADER_BYTES,
-  /** From the first byte to the end of the headers, ms; looked after at the interval below. */
-  headersTimeout: 10_000,
-  connectionsCheckingInterval: 5_000,
   /** None for the whole request: 16 MiB over a slow but steady line take minutes. readBody watches the rate. */
   requestTimeout: 0,
   /** Longer than the usual minute of proxies, so that it is they who close idle connections. */
@@ -35,10 +59,22 @@ const REFUSALS: Readonly<Record<string, readonly [status: number, code: string, 
 }
 const MALFORMED = [400, 'ERR_MALFORMED_REQUEST', 'This is not a well-formed HTTP/1.1 request.'] as const
 
-/** The HTTP server around the app, with limits for what comes before any middleware runs. Not listening yet. */
-export function createHttpServer(app: Koa<RequestState>): Server {
-  const server = createServer(SERVER_OPTIONS, app.callback())
+/**
+ * The HTTP server around the app, with limits for what comes before any middleware runs and after the last. Not
+ * listening yet.
+ *
+ * @param limits the defaults of docs/protocol.md, and any number of connections, where absent
+ */
+export function createHttpServer(app: Koa<RequestState>, limits: Partial<ServerLimits> = {}): Server {
+  const { connections, headersMilliseconds, checkMilliseconds, readingRate } = {
+    ...DEFAULT_LIMITS,
+    ...limits
+  }
+  const timing = { headersTimeout: headersMilliseconds, connectionsCheckingInterval: checkMilliseconds }
+  const server = createServer({ ...SERVER_OPTIONS, ...timing }, app.callback())
   server.timeout = SILENCE_MILLISECONDS
+  limitConnections(server, connections)
+  closeSlowReaders(server, { minimumRate: readingRate, checkMilliseconds, readQueues: readKernelQueues })
 
   const answering = new WeakMap<Duplex, ServerResponse>()
   server.prependListener('request', (request, response) => answering.set(request.socket, response))
@@ -59,7 +95,7 @@ function refuse(socket: Duplex, reason = ''): void {
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     'content-type: application/json',
     `content-length: ${Buffer.byteLength(body)}`,
-    'access-control-allow-origin: *',
+    ...Object.entries({ ...EVERY_ANSWER, ...FOR_BROWSERS }).map(([name, value]) => `${name}: ${value}`),
     'connection: close'
   ]
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())

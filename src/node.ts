@@ -10,11 +10,12 @@ import { listMessages } from './api/list-messages.js'
 import { metrics as metricsEndpoint } from './api/metrics.js'
 import { sendMessage } from './api/send-message.js'
 import { createApp } from './app.js'
+import { trustedProxyTest } from './client-address.js'
 import type { Configuration } from './config.js'
 import { type Clock, type Context, type LocalContext, systemClock } from './context.js'
 import { loadCurve } from './curve/load.js'
 import { type MountedEndpoint, mountEndpoints } from './endpoint.js'
-import { createHttpServer } from './http-server.js'
+import { createHttpServer, type ServerLimits } from './http-server.js'
 import { identityKeyBytes } from './keys/identity-key.js'
 import { KeyDeriver } from './keys/key-deriver.js'
 import { type LoadedKey, loadIdentityKey } from './keys/key-file.js'
@@ -121,22 +122,33 @@ async function start(
     { name: 'queue', check: () => federation.checkQueue() }
   ]
   const health = mountEndpoints([healthz, readyz], { dependencies, draining })
+  const limits: Partial<ServerLimits> = {
+    connections: { ...config.limits.connections, isTrustedProxy: trustedProxyTest(config.trustedProxies) }
+  }
   const listen = async (
     name: string,
     host: string,
     port: number,
     endpoints: MountedEndpoint[],
-    rates: Rates
+    rates: Rates,
+    isForOperator: boolean
   ) => {
-    const app = createApp({ context, endpoints: [...health, ...endpoints], epoch, draining, rates })
-    const server = createHttpServer(app)
+    const app = createApp({
+      context,
+      endpoints: [...health, ...endpoints],
+      epoch,
+      draining,
+      rates,
+      isForOperator
+    })
+    const server = createHttpServer(app, isForOperator ? {} : limits)
     await listening(server, host, port)
     lifecycle.add(name, () => closeServer(server))
     return urlOf(server, host)
   }
 
   const forOperator = mountEndpoints([metricsEndpoint], context)
-  const adminUrl = await listen('admin server', '127.0.0.1', config.adminPort, forOperator, UNLIMITED)
+  const adminUrl = await listen('admin server', '127.0.0.1', config.adminPort, forOperator, UNLIMITED, true)
   if (config.role !== 'api') {
     const worker = await federation.startWorker()
     lifecycle.add('worker', () => worker.stop())
@@ -150,7 +162,7 @@ async function start(
   const url =
     config.role === 'worker'
       ? undefined
-      : await listen('API server', config.host, config.port, endpoints, rates)
+      : await listen('API server', config.host, config.port, endpoints, rates, false)
 
   return {
     url,

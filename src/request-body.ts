@@ -14,7 +14,7 @@ export interface MinimumRate {
 }
 
 /** 1 KiB/s over 10 s. A body that is complete is never late. */
-const MINIMUM_RATE: MinimumRate = { bytes: 10_240, milliseconds: 10_000 }
+export const MINIMUM_RATE: MinimumRate = { bytes: 10_240, milliseconds: 10_000 }
 
 /** How long to wait for the rest of a body nobody wants: all of it has to come at once. */
 const DISCARD_RATE: MinimumRate = { bytes: Number.POSITIVE_INFINITY, milliseconds: 500 }
@@ -39,7 +39,7 @@ export class RequestAborted extends Error {
 export async function readBody(
   request: IncomingMessage,
   limit: number,
-  minimumRate: MinimumRate = MINIMUM_RATE
+  minimumRate: MinimumRate
 ): Promise<Buffer[]> {
   if (isEncoded(request)) {
     throw new ApiError(

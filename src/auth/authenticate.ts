@@ -4,7 +4,7 @@ import { ApiError } from '../errors.js'
 import type { Logger } from '../logger.js'
 import type { Rates } from '../rates/rates.js'
 import type { Visit } from '../rates/visit.js'
-import { readBody } from '../request-body.js'
+import { type MinimumRate, readBody } from '../request-body.js'
 import type { Middleware, RequestContext } from '../request-state.js'
 import { authRequired, sessionNotFound, unauthorized } from './auth-errors.js'
 import { type AuthContext, Brc104Request } from './brc104.js'
@@ -17,6 +17,8 @@ export interface AuthenticateOptions {
   readonly logger: Logger
   /** Bytes. */
   readonly bodyLimit: number
+  /** The slowest body that is waited for. */
+  readonly bodyRate: MinimumRate
   readonly rates: Rates
   /** Callers that are hosts have the rate of a peer here. */
   readonly isForHosts: boolean
@@ -55,11 +57,11 @@ export function authenticate(options: AuthenticateOptions): Middleware {
   }
 }
 
-async function prove(ctx: RequestContext, visit: Visit, { auth, bodyLimit }: AuthenticateOptions) {
+async function prove(ctx: RequestContext, visit: Visit, { auth, bodyLimit, bodyRate }: AuthenticateOptions) {
   try {
     const request = openRequest(auth, ctx.req)
     await visit.show(request.sessionNonce)
-    const pieces = await readBody(ctx.req, bodyLimit)
+    const pieces = await readBody(ctx.req, bodyLimit, bodyRate)
     const { caller, body } = await request.verify(ctx.state.target, pieces)
     visit.proven()
     return { request, caller, body }

@@ -10,6 +10,9 @@ export const ANYONE_PUBLIC_KEY: Uint8Array = Buffer.from(
   'hex'
 )
 
+/** Counterparties that have proven nothing yet, of whom a few are enough: their first request follows at once. */
+const STRANGERS = 1_000
+
 /** Secrets for own MACs kept at most; more purposes than this would only be derived again. */
 const MAC_SECRETS = 64
 
@@ -29,17 +32,20 @@ export class KeyDeriver {
   readonly #rootKey: Uint8Array
   /** ECDH is the dearest step of a derivation and the same for every message of one counterparty. */
   readonly #counterparties: LRUCache<string, Counterparty>
+  /** Apart, since keys are free: whoever makes up thousands of them must not drive out those who have proven theirs. */
+  readonly #strangers: LRUCache<string, Counterparty>
   readonly #macSecrets = new LRUCache<string, KeyObject>({ max: MAC_SECRETS })
 
   /**
    * @param rootPrivateKey 32 bytes; copied
-   * @param cacheSize counterparties whose shared point is kept (some 500 bytes each)
+   * @param cacheSize counterparties whose shared point is kept once they have signed something (some 500 bytes each)
    * @throws RangeError if the root key is not a private key
    */
   constructor(curve: Curve, rootPrivateKey: Uint8Array, cacheSize = 10_000) {
     this.#curve = curve
     this.#rootKey = new Uint8Array(rootPrivateKey)
     this.#counterparties = new LRUCache({ max: cacheSize })
+    this.#strangers = new LRUCache({ max: Math.min(cacheSize, STRANGERS) })
     this.publicKey = curve.publicKey(this.#rootKey)
     this.identityKey = identityKeyFromBytes(this.publicKey)
   }
@@ -100,7 +106,9 @@ export class KeyDeriver {
       throw error
     }
     const linkage = offsetOf(known.sharedPoint, invoiceNumber)
-    return this.#curve.verifyDerived(digest, signature, known.publicKey, linkage)
+    const isGood = this.#curve.verifyDerived(digest, signature, known.publicKey, linkage)
+    if (isGood) this.#makeKnown(counterparty)
+    return isGood
   }
 
   /**
@@ -126,14 +134,23 @@ export class KeyDeriver {
   }
 
   #counterparty(publicKey: Uint8Array): Counterparty {
-    const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.byteLength).toString('latin1')
-    let counterparty = this.#counterparties.get(name)
+    const name = nameOf(publicKey)
+    let counterparty = this.#counterparties.get(name) ?? this.#strangers.get(name)
     if (counterparty === undefined) {
       const sharedPoint = this.#curve.sharedPoint(this.#rootKey, publicKey)
       counterparty = { sharedPoint, publicKey: this.#curve.uncompress(publicKey) }
-      this.#counterparties.set(name, counterparty)
+      this.#strangers.set(name, counterparty)
     }
     return counterparty
+  }
+
+  #makeKnown(publicKey: Uint8Array): void {
+    if (this.#strangers.size === 0) return
+    const name = nameOf(publicKey)
+    const counterparty = this.#strangers.peek(name)
+    if (counterparty === undefined) return
+    this.#strangers.delete(name)
+    this.#counterparties.set(name, counterparty)
   }
 }
 
@@ -158,6 +175,10 @@ export function anyonePublicKey(curve: Curve, of: Uint8Array, invoiceNumber: str
 /** The offset between `of` and that key, 32 bytes. */
 export function anyoneLinkage(of: Uint8Array, invoiceNumber: string): Buffer {
   return offsetOf(of, invoiceNumber)
+}
+
+function nameOf(counterparty: Uint8Array): string {
+  return Buffer.from(counterparty.buffer, counterparty.byteOffset, counterparty.byteLength).toString('latin1')
 }
 
 function offsetOf(sharedPoint: Uint8Array, invoiceNumber: string): Buffer {

@@ -100,11 +100,16 @@ describe('app', () => {
       'access-control-allow-headers': '*, Authorization',
       'access-control-allow-private-network': 'true'
     })
-    expect(preflight.headers['access-control-allow-methods']).to.contain('POST')
+    expect(preflight.headers['access-control-allow-methods']).to.equal('GET, POST')
+    expect(preflight.headers['access-control-max-age']).to.equal('86400')
+    expect(preflight.headers).to.not.have.property('access-control-allow-credentials')
     for (const answer of [
       await alice.post(node.url, '/echo', {}),
       await ask('GET', '/nowhere'),
-      await alice.post(node.url, '/fail', {})
+      await alice.post(node.url, '/fail', {}),
+      await ask('POST', '/echo'),
+      await ask('PUT', '/echo'),
+      await ask('POST', '/echo', [['content-encoding', 'gzip']])
     ]) {
       expect(answer.headers).to.include({
         'access-control-allow-origin': '*',
@@ -114,11 +119,27 @@ describe('app', () => {
     }
   })
 
-  it('tells browsers to store, sniff and embed nothing', async () => {
-    const { headers } = await alice.post(node.url, '/echo', {})
-    expect(headers).to.include({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
-    expect(headers['content-security-policy']).to.contain("default-src 'none'")
-    expect(headers).to.not.have.property('x-powered-by')
+  const HARMLESS = {
+    'cache-control': 'no-store',
+    'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff'
+  }
+
+  it('tells browsers to store, sniff, embed and refer to nothing', async () => {
+    for (const { headers } of [await alice.post(node.url, '/echo', {}), await ask('GET', '/nowhere')]) {
+      expect(headers).to.include(HARMLESS)
+      expect(headers).to.not.have.property('x-powered-by')
+      expect(headers).to.not.have.property('server')
+    }
+  })
+
+  it('says the same where no request could be read', async () => {
+    const connection = await RawConnection.open(node.url)
+    connection.write('GET / HTTP/9.9\r\n\r\n')
+    const answer = await connection.untilClosed()
+    const told = { ...HARMLESS, 'access-control-allow-origin': '*', 'access-control-expose-headers': '*' }
+    for (const [name, value] of Object.entries(told)) expect(answer).to.contain(`\r\n${name}: ${value}\r\n`)
   })
 
   it('answers for a handler that takes too long, signed', async () => {
@@ -145,3 +166,43 @@ describe('app', () => {
 function jsonOf(answer: RawAnswer): Record<string, unknown> {
   return JSON.parse(answer.body.toString())
 }
+
+describe("the operator's app", () => {
+  let node: ToyNode
+  before(async () => {
+    node = await startToyNode({ endpoints: [text], isForOperator: true })
+  })
+  after(() => node.stop())
+
+  const ask = async (headers: string): Promise<string> => {
+    const connection = await RawConnection.open(node.url)
+    connection.write(`GET /text?title=a HTTP/1.1\r\nconnection: close\r\n${headers}\r\n\r\n`)
+    return connection.untilClosed()
+  }
+
+  it('answers programs of this machine', async () => {
+    for (const host of ['localhost', 'LOCALHOST:9080', '127.0.0.1:9080', '127.0.1.1', '[::1]:9080']) {
+      const answer = await ask(`host: ${host}`)
+      expect(answer).to.match(/^HTTP\/1\.1 203 [\s\S]*# a$/)
+      expect(answer).to.not.match(/access-control/i)
+    }
+  })
+
+  it('answers no page in a browser, be it open or by a name that was made to point here', async () => {
+    for (const headers of [
+      'host: localhost:9080\r\norigin: https://evil.example',
+      'host: localhost:9080\r\norigin: null',
+      'host: localhost:9080\r\nsec-fetch-site: cross-site',
+      'host: evil.example:9080',
+      'host: localhost.evil.example',
+      'host: 127.0.0.1.evil.example:9080',
+      'host: 0.0.0.0:9080'
+    ]) {
+      const answer = await ask(headers)
+      expect(answer)
+        .to.match(/^HTTP\/1\.1 403 /)
+        .and.contain('ERR_BROWSER_REFUSED')
+      expect(answer).to.not.match(/access-control/i)
+    }
+  })
+})

@@ -6,6 +6,8 @@ export class RawConnection {
   readonly #socket: Socket
   #received = ''
   isClosed = false
+  /** Not `once`, which takes an error before it for a failure. */
+  readonly #closed: Promise<void>
 
   private constructor(socket: Socket) {
     this.#socket = socket
@@ -15,8 +17,11 @@ export class RawConnection {
     })
     // Being cut off is what many of these tests are about.
     socket.on('error', () => {})
-    socket.on('close', () => {
-      this.isClosed = true
+    this.#closed = new Promise(resolve => {
+      socket.on('close', () => {
+        this.isClosed = true
+        resolve()
+      })
     })
   }
 
@@ -38,13 +43,13 @@ export class RawConnection {
   /** Waits until what has been received matches, or the other side closed. */
   async until(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#received) && !this.isClosed) {
-      await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close')])
+      await Promise.race([once(this.#socket, 'data'), this.#closed])
     }
     return this.#received
   }
 
   async untilClosed(): Promise<string> {
-    if (!this.isClosed) await once(this.#socket, 'close')
+    if (!this.isClosed) await this.#closed
     return this.#received
   }
 

@@ -5,11 +5,12 @@ import { type AppOptions, createApp } from '../../src/app.js'
 import type { Curve } from '../../src/curve/curve.js'
 import { type Endpoint, mountEndpoints } from '../../src/endpoint.js'
 import { badRequest } from '../../src/errors.js'
-import { createHttpServer } from '../../src/http-server.js'
+import { createHttpServer, type ServerLimits } from '../../src/http-server.js'
 import { KeyDeriver } from '../../src/keys/key-deriver.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
 import { createRates, type RateLimits } from '../../src/rates/rates.js'
+import type { MinimumRate } from '../../src/request-body.js'
 import { TestUser, curve as testCurve } from '../support/client.js'
 import { MemoryRateStore } from '../support/rate-store.js'
 
@@ -34,7 +35,8 @@ const CONFIG: ToyConfig = {
     timeToLive: 86_400,
     tokensPerDay: 1_000,
     withdrawalsPerDay: 1_000,
-    rates: { address: 1_000_000, identity: 1_000_000, peer: 1_000_000, pair: 1_000_000 }
+    rates: { address: 1_000_000, identity: 1_000_000, peer: 1_000_000, pair: 1_000_000 },
+    connections: { total: 1_000, perAddress: 1_000 }
   }
 }
 
@@ -60,6 +62,9 @@ export interface ToyOptions {
   readonly rates?: RateLimits
   readonly endpoints?: readonly Endpoint<void>[]
   readonly handlerMilliseconds?: number
+  readonly bodyRate?: MinimumRate
+  readonly serverLimits?: Partial<ServerLimits>
+  readonly isForOperator?: boolean
 }
 
 /** Tells the caller what of his request arrived. */
@@ -154,9 +159,11 @@ export async function startToyNode(options: ToyOptions = {}): Promise<ToyNode> {
     endpoints: mountEndpoints(endpoints, undefined),
     epoch,
     draining,
-    ...(options.handlerMilliseconds && { handlerMilliseconds: options.handlerMilliseconds })
+    ...(options.handlerMilliseconds && { handlerMilliseconds: options.handlerMilliseconds }),
+    ...(options.bodyRate && { bodyRate: options.bodyRate }),
+    isForOperator: options.isForOperator ?? false
   }
-  const server = createHttpServer(createApp(app))
+  const server = createHttpServer(createApp(app), options.serverLimits)
   server.listen(options.port ?? 0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

@@ -69,7 +69,8 @@ describe('configuration', () => {
         timeToLive: 30 * 24 * 60 * 60,
         tokensPerDay: 1_000_000,
         withdrawalsPerDay: 1_000_000,
-        rates: { address: 600_000, identity: 1_000_000, peer: 6_000_000, pair: 120_000 }
+        rates: { address: 600_000, identity: 1_000_000, peer: 6_000_000, pair: 120_000 },
+        connections: { total: 10_000, perAddress: 500_000 }
       }
     })
     expect(secrets).to.deep.equal({
@@ -115,7 +116,9 @@ describe('configuration', () => {
       LIMIT_RATE_ADDRESS: '9',
       LIMIT_RATE_IDENTITY: '10',
       LIMIT_RATE_PEER: '11',
-      LIMIT_RATE_PAIR: '12'
+      LIMIT_RATE_PAIR: '12',
+      LIMIT_CONNECTIONS: '15',
+      LIMIT_CONNECTIONS_ADDRESS: '16'
     })
     expect(config).to.deep.include({
       port: 1,
@@ -131,7 +134,8 @@ describe('configuration', () => {
       logLevel: 'debug',
       drainMilliseconds: 500
     })
-    const { rates, ...limits } = config.limits
+    const { rates, connections, ...limits } = config.limits
+    expect(connections).to.deep.equal({ total: 15, perAddress: 16 })
     expect(Object.values(limits)).to.deep.equal([
       2 ** 21,
       1025,

@@ -168,6 +168,29 @@ describe('KeyDeriver', () => {
     expect(counts).to.deep.equal([1, 2, 2, 2, 3, 3, 4])
   })
 
+  it('keeps whoever has signed something, however many others come', () => {
+    const counting = loadCurve()
+    let calls = 0
+    const original = counting.sharedPoint.bind(counting)
+    counting.sharedPoint = (privateKey, publicKey) => {
+      calls++
+      return original(privateKey, publicKey)
+    }
+    const keys = new KeyDeriver(counting, bytes('44'.repeat(32)))
+    const data = bytes('00')
+    const good = sender.sign(data, '2-test-1', server.publicKey)
+    expect(keys.verify(data, good, '2-test-1', sender.publicKey)).to.equal(true)
+    expect(calls).to.equal(1)
+    for (let i = 1; i <= 1_500; i++) {
+      const stranger = curve.publicKey(createHash('sha256').update(`stranger ${i}`).digest())
+      keys.linkage(stranger, '2-test-1')
+      expect(keys.verify(data, good, '2-test-1', stranger)).to.equal(false)
+      expect(calls).to.equal(1 + i)
+    }
+    expect(keys.verify(data, good, '2-test-1', sender.publicKey)).to.equal(true)
+    expect(calls).to.equal(1_501)
+  })
+
   it('gives the same answers with the smallest cache', () => {
     const small = new KeyDeriver(curve, bytes('44'.repeat(32)), 1)
     for (const other of [sender, recipient, sender, operator, recipient]) {
