@@ -4,11 +4,11 @@ import { ApiError, badRequest } from '../../src/errors.js'
 import type { IdentityKey } from '../../src/keys/identity-key.js'
 import { isObject } from '../../src/message.js'
 import type { Queryable } from '../../src/storage/database.js'
+import { admitRequest } from '../../src/storage/replays.js'
 import type { FederationContext } from '../context.js'
 import { parseSignatureMember } from '../phip/anyone-signature.js'
 import { parseRoutingText, verifyRoutingSignature } from '../phip/routing-authorization.js'
 import {
-  admitRequest,
   findRoutingAuthorization,
   type RoutingAuthorization,
   saveRoutingAuthorization
@@ -39,13 +39,12 @@ export const authorizeRouting: AuthenticatedEndpoint<FederationContext> = {
   async handler(request, context) {
     const { caller } = request
     const authorization = parseAuthorization(context, caller.identityKey, request.json())
+    // By itself and first: what is refused now, because it comes too early or is withdrawn, could be taken later.
+    const verdict = await admitRequest(context.database, caller.replay)
+    if (verdict !== 'fresh') throw new StaleSession(verdict)
     await context.overlay.requireStanding(caller.identityKey, authorization.text)
     const recipient = caller.identityKeyBytes
-    await context.database.transaction(async tx => {
-      const verdict = await admitRequest(tx, caller.replay)
-      if (verdict !== 'fresh') throw new StaleSession(verdict)
-      await requireInterval(context, tx, recipient, authorization.text)
-    })
+    await requireInterval(context, context.database, recipient, authorization.text)
     const { txid } = await context.overlay.advertise(
       {
         recipient: caller.identityKey,

@@ -3,15 +3,12 @@ import { StaleSession } from '../../src/auth/stale-session.js'
 import type { AuthenticatedEndpoint } from '../../src/endpoint.js'
 import { badRequest } from '../../src/errors.js'
 import { isObject } from '../../src/message.js'
+import { admitRequest } from '../../src/storage/replays.js'
 import type { FederationContext } from '../context.js'
 import { parseSignatureMember } from '../phip/anyone-signature.js'
 import { parseRoutingText } from '../phip/routing-authorization.js'
 import { verifyWithdrawalSignature, type Withdrawal } from '../phip/withdrawal.js'
-import {
-  admitRequest,
-  findRoutingAuthorization,
-  revokeRoutingAuthorization
-} from '../storage/authorizations.js'
+import { findRoutingAuthorization, revokeRoutingAuthorization } from '../storage/authorizations.js'
 
 /**
  * POST /revokeRouting (protocol section 5): the caller takes his routing authorization back.

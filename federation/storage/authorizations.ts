@@ -12,21 +12,6 @@ export interface RoutingAuthorization {
   readonly boxExpression: string | undefined
 }
 
-const ADMIT = statement('admit-request', 'select admit_request($1::uuid, $2::bigint, $3::bigint) as verdict')
-
-/** Remembers a request of an endpoint whose work is more than one statement; in the transaction of that work. */
-export async function admitRequest(
-  database: Queryable,
-  replay: ReplayTicket
-): Promise<'fresh' | 'replayed' | 'unknown'> {
-  const [row] = await database.query<{ verdict: 'fresh' | 'replayed' | 'unknown' }>(ADMIT, [
-    replay.digest.toString('hex'),
-    replay.issuedAt,
-    replay.expiresAt
-  ])
-  return row!.verdict
-}
-
 const FIND_ROUTING = statement(
   'find-routing-authorization',
   `select text, signature, box_expression, authorized_at, revoked_at is null as in_force

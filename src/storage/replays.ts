@@ -1,3 +1,4 @@
+import type { ReplayTicket } from '../auth/caller.js'
 import type { SessionEpoch } from '../auth/session-epoch.js'
 import type { Clock } from '../context.js'
 import type { Logger } from '../logger.js'
@@ -34,4 +35,22 @@ export async function createSessionEpoch(
     }
   }
   return epoch
+}
+
+const ADMIT = statement('admit-request', 'select admit_request($1::uuid, $2::bigint, $3::bigint) as verdict')
+
+/**
+ * Remembers a request where the statement that does its work does not: because there are several, or because it is
+ * refused before, though it would be taken later. Whoever was told no must not find it done after all.
+ */
+export async function admitRequest(
+  database: Queryable,
+  replay: ReplayTicket
+): Promise<'fresh' | 'replayed' | 'unknown'> {
+  const [row] = await database.query<{ verdict: 'fresh' | 'replayed' | 'unknown' }>(ADMIT, [
+    replay.digest.toString('hex'),
+    replay.issuedAt,
+    replay.expiresAt
+  ])
+  return row!.verdict
 }

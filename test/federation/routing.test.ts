@@ -2,7 +2,7 @@ import { expect } from 'chai'
 import { formatRoutingText, signRoutingText } from '../../federation/phip/routing-authorization.js'
 import { signWithdrawalText } from '../../federation/phip/withdrawal.js'
 import { inspect, liveOperators, submitScript, tokenScript, untilHosts } from '../support/advertised.js'
-import { type Answer, TestUser } from '../support/client.js'
+import { type Answer, exchange, TestUser } from '../support/client.js'
 import {
   authorizeRouting,
   listMessages,
@@ -244,6 +244,20 @@ describe('the hourly limit of authorizations on a network where they cost someth
     expect(second.status, second.body.toString()).to.equal(200)
     expect(second.json.txid).not.to.equal(first.json.txid)
     expectTooOften(await authorize(user, node.url, text()), 3_600)
+  })
+
+  it('refuses for good: a copy of what was refused does nothing later, though its session goes on', async () => {
+    const user = new TestUser('hourly and copied')
+    expect((await authorize(user, node.url, text())).status).to.equal(200)
+    clock.ahead += HOUR / 2
+    await user.handshake(node.url)
+    const refused = await authorize(user, node.url, text('^copied$'))
+    expectTooOften(refused, 1_800)
+    clock.ahead += HOUR / 2
+    const copy = await exchange(node.url, refused.request)
+    expect(copy.status, copy.body.toString()).to.equal(401)
+    const anew = await authorize(user, node.url, text('^copied$'))
+    expect(anew.status, anew.body.toString()).to.equal(200)
   })
 
   it('is no limit for another recipient, nor for going away', async () => {

@@ -1,4 +1,5 @@
 import { expect } from 'chai'
+import { signPortably } from '../../src/keys/portable-signature.js'
 import type { RateLimits } from '../../src/rates/rates.js'
 import { startToyNode, type ToyNode } from '../auth/toy-node.js'
 import { type Answer, type RawRequest, TestUser } from '../support/client.js'
@@ -135,6 +136,31 @@ describe('rates of message boxes', () => {
     await times(12, () => send([bob], `message ${sent++}`), 200)
   })
 
+  it('refuse for good: a copy of what was too much is not taken in the next minute', async () => {
+    const emil = new TestUser('emil')
+    let sent = 0
+    await times(12, () => send([emil], `message ${sent++}`), 200)
+    const refused = await send([emil], 'too much')
+    const retryAfter = expectRefused(refused, 'pair', 12, 'valid')
+    node.clock.forward(retryAfter * 1000)
+    await times(2, () => alice.send(node.url, refused.request), 401)
+    expect((await send([emil], 'too much')).status).to.equal(200)
+  })
+
+  it('refuse for good what comes too early, too', async () => {
+    const fred = new TestUser('fred')
+    const createdAt = node.clock.now() + 11 * 60_000
+    const message = { recipient: fred.identityKey, messageBox: 'rates', body: 'early', createdAt }
+    const text = ['peerserv message', 1, fred.identityKey, 'rates', null, 'early', createdAt]
+    const signature = signPortably(alice.keys, JSON.stringify(text))
+    const early = await alice.post(node.url, '/sendMessage', { message: { ...message, signature } })
+    expect(early.json).to.include({ code: 'ERR_MESSAGE_EARLY' })
+    node.clock.forward(5 * 60_000)
+    await times(2, () => alice.send(node.url, early.request), 401)
+    const again = await alice.post(node.url, '/sendMessage', { message: { ...message, signature } })
+    expect(again.status, again.body.toString()).to.equal(200)
+  })
+
   it('spend nothing on requests that come again', async () => {
     const dora = new TestUser('dora')
     const first = await send([dora], 'once')
@@ -143,6 +169,31 @@ describe('rates of message boxes', () => {
     let sent = 0
     await times(11, () => send([dora], `message ${sent++}`), 200)
     expectRefused(await send([dora], 'one more'), 'pair', 12, 'valid')
+  })
+})
+
+describe('the rate of an identity', () => {
+  let node: MessageBoxNode
+  before(async () => {
+    node = await startMessageBoxNode({ rates: { ...NO_LIMITS, identity: 10 } })
+  })
+  after(() => node?.stop())
+
+  it('leaves nothing behind: a copy of what was too much works once, as if it had been held back', async () => {
+    const remembered = async () =>
+      (await node.context.database.query({ name: '', text: 'select from seen_requests' }, [])).length
+    const send = (body: string) =>
+      alice.post(node.url, '/sendMessage', {
+        message: { recipient: bob.identityKey, messageBox: 'copies', body }
+      })
+    for (let i = 0; i < 10; i++) await times(1, () => send(`message ${i}`), 200)
+    const before = await remembered()
+    const refused = await send('too much')
+    const retryAfter = expectRefused(refused, 'identity', 10, 'valid')
+    expect(await remembered()).to.equal(before)
+    node.clock.forward(retryAfter * 1000)
+    await times(1, () => alice.send(node.url, refused.request), 200)
+    await times(3, () => alice.send(node.url, refused.request), 401)
   })
 })
 
