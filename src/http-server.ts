@@ -78,6 +78,8 @@ export function createHttpServer(app: Koa<RequestState>, limits: Partial<ServerL
 
   const answering = new WeakMap<Duplex, ServerResponse>()
   server.prependListener('request', (request, response) => answering.set(request.socket, response))
+  // Whatever else is expected is not promised; left to Node, it would be refused without a body.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const response = answering.get(socket)
     // In the middle of an answer a second one would be read as part of it.
