@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { BenchError } from './bench-error.js'
 import { OPERATION_NAMES, type OperationName } from './operations.js'
 
-export type Mode = 'standard' | 'mesh' | 'growth' | 'profile' | 'memory' | 'pauses'
+export type Mode = 'standard' | 'mesh' | 'growth' | 'profile' | 'memory' | 'pauses' | 'hostile'
 
 export interface BenchOptions {
   readonly mode: Mode
@@ -30,6 +30,7 @@ Modes (default: every operation against one node, one minute)
   --growth           a node with many rows against an empty one
   --memory           memory of the node after 10,000 and after 100,000 sends
   --pauses           for how long one large request holds up all others
+  --hostile          honest users beside drips, floods and bombs; what is left of those in memory
   --profile          writes CPU profiles of the node and says where its time goes
 
 Options
@@ -47,6 +48,7 @@ const OPTIONS = {
   growth: { type: 'boolean' },
   memory: { type: 'boolean' },
   pauses: { type: 'boolean' },
+  hostile: { type: 'boolean' },
   profile: { type: 'boolean' },
   quick: { type: 'boolean' },
   only: { type: 'string' },
@@ -62,7 +64,9 @@ const OPTIONS = {
 export function parseBenchArguments(args: readonly string[]): BenchOptions {
   const values = readOptions(args)
   if (values.help) throw new BenchError(USAGE)
-  const modes = (['mesh', 'growth', 'memory', 'pauses', 'profile'] as const).filter(mode => values[mode])
+  const modes = (['mesh', 'growth', 'memory', 'pauses', 'hostile', 'profile'] as const).filter(
+    mode => values[mode]
+  )
   if (modes.length > 1) throw new BenchError(`--${modes.join(' and --')} are different runs.`)
   const mode = modes[0] ?? 'standard'
   if (values.url !== undefined && mode !== 'standard')

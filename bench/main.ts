@@ -5,6 +5,7 @@ import { type BenchOptions, parseBenchArguments } from './arguments.js'
 import { BenchError } from './bench-error.js'
 import { cleanUp } from './cleanup.js'
 import { growthText, runGrowth } from './growth.js'
+import { hostileText, runHostile } from './hostile.js'
 import { memoryText, runMemory } from './memory.js'
 import { meshText, runMesh } from './mesh.js'
 import { pausesText, runPauses } from './pauses.js'
@@ -53,6 +54,11 @@ async function run(options: BenchOptions): Promise<object> {
     case 'pauses': {
       const result = await runPauses(options, say)
       say(pausesText(result))
+      return result
+    }
+    case 'hostile': {
+      const result = await runHostile(options, say)
+      say(hostileText(result))
       return result
     }
     case 'profile': {

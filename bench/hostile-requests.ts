@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto'
+import { AUTH_VERSION } from '../src/auth/brc104.js'
+import { loadCurve } from '../src/curve/load.js'
+import { Client, Connections, jsonRequest, type PreparedRequest, withBadSignature } from './client.js'
+import { sendRequest } from './requests.js'
+
+const curve = loadCurve()
+
+/** Of the attackers, as a proxy would tell it; the node under test trusts what comes from its own machine. */
+function from(address: string, request: PreparedRequest): PreparedRequest {
+  return { ...request, headers: [...request.headers, 'x-forwarded-for', address] }
+}
+
+/** A different one each time, as if a thousand machines were at work: no limit of one address stops them. */
+function anyAddress(): string {
+  const [a, b, c] = randomBytes(3)
+  return `100.${(a! % 64) + 64}.${b}.${c}`
+}
+
+/** A handshake of a key that nobody has, and that was never seen before. */
+export function strangersHandshake(): PreparedRequest {
+  let key: Buffer
+  do key = Buffer.concat([Buffer.of(2), randomBytes(32)])
+  while (!curve.isPublicKey(key))
+  const body = {
+    version: AUTH_VERSION,
+    messageType: 'initialRequest',
+    identityKey: key.toString('hex'),
+    initialNonce: randomBytes(48).toString('base64')
+  }
+  return from(anyAddress(), jsonRequest('/.well-known/auth', body))
+}
+
+/** @returns makes requests in good sessions whose signatures do not fit; the dearest ones to refuse */
+export async function forgedSends(url: string, sessions: number): Promise<() => PreparedRequest> {
+  const connections = new Connections(url, 4)
+  const forged: PreparedRequest[] = []
+  for (let i = 0; i < sessions; i++) {
+    const session = await new Client(`forger ${i}`).open(connections)
+    forged.push(withBadSignature(sendRequest(session, session, 'forged', 'x')))
+  }
+  await connections.close()
+  let next = 0
+  return () => from(anyAddress(), forged[next++ % forged.length]!)
+}
+
+/** Of one address that has nothing left to spend. */
+export function limitedRequest(): PreparedRequest {
+  return from('198.51.100.7', jsonRequest('/nowhere', {}))
+}
