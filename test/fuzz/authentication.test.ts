@@ -174,7 +174,7 @@ describeFuzz('fuzz: the handshake', () => {
         if ('refusal' in reply) expect([400, 401]).to.include(reply.refusal.httpStatus)
         else expect(JSON.stringify(reply.answer.body)).to.not.contain(user.privateKey.toString('hex'))
       }),
-      inputs(0.5)
+      inputs()
     )
   })
 })

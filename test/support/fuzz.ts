@@ -2,13 +2,13 @@ import fc from 'fast-check'
 import { ApiError } from '../../src/errors.js'
 
 /*
- * How parsers are fed with what nobody meant them to read. FUZZ_RUNS is the number of inputs for each (500 where it is not
+ * How parsers are fed with what nobody meant them to read. FUZZ_RUNS is the number of inputs for each (2,000 where it is not
  * set, which is what `npm test` has time for).
  */
 
 const { FUZZ_RUNS = '' } = process.env
 const isNightly = FUZZ_RUNS !== ''
-const RUNS = isNightly ? Number(FUZZ_RUNS) : 500
+const RUNS = isNightly ? Number(FUZZ_RUNS) : 2_000
 if (!Number.isSafeInteger(RUNS) || RUNS < 1) throw new Error(`FUZZ_RUNS is "${FUZZ_RUNS}"`)
 
 /** No input may keep a parser busy for longer, ms. */
@@ -30,13 +30,16 @@ export function inputs(share = 1): { numRuns: number } {
 }
 
 /**
- * Runs a parser. In nightly runs it must answer within 50 ms; the machine may have been busy with something else, so a slow
- * input has two more chances.
+ * Runs a parser. In nightly runs it must answer within 50 ms, of this process, since the machine may be busy with
+ * something else; and as garbage may be collected meanwhile, a slow input has two more chances.
+ *
+ * @param chances 1 for what remembers its answers
  */
-export function timely<T>(run: () => T): T {
+export function timely<T>(run: () => T, chances = 3): T {
   const answer = timed(run)
   if (isNightly && answer.milliseconds > LONGEST) {
-    const fastest = Math.min(timed(run).milliseconds, timed(run).milliseconds)
+    let fastest = answer.milliseconds
+    for (let more = chances - 1; more > 0; more--) fastest = Math.min(fastest, timed(run).milliseconds)
     if (fastest > LONGEST) throw new Error(`took ${fastest} ms`)
   }
   if ('error' in answer) throw answer.error
@@ -45,11 +48,16 @@ export function timely<T>(run: () => T): T {
 
 function timed<T>(run: () => T): { milliseconds: number } & ({ value: T } | { error: unknown }) {
   const begin = performance.now()
+  const before = process.cpuUsage()
+  const milliseconds = (): number => {
+    const { user, system } = process.cpuUsage(before)
+    return Math.min(performance.now() - begin, (user + system) / 1_000)
+  }
   try {
     const value = run()
-    return { value, milliseconds: performance.now() - begin }
+    return { value, milliseconds: milliseconds() }
   } catch (error) {
-    return { error, milliseconds: performance.now() - begin }
+    return { error, milliseconds: milliseconds() }
   }
 }
 

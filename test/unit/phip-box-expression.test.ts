@@ -3,58 +3,11 @@ import fc from 'fast-check'
 import { RE2JS } from 're2js'
 import { compileBoxExpression, MAX_BOX_NAME } from '../../federation/phip/box-expression.js'
 import { boundSteps, foldedRanges } from '../../federation/phip/expression-size.js'
+import { syntax } from '../support/box-expressions.js'
 
 const RUNS = { numRuns: 2000 }
 /** Far above what the dearest expressions take on a busy machine, far below what a missing limit would cost. */
 const BOUND_MS = 1500
-
-/** Pieces of RE2 syntax, put together at random. */
-const piece = fc.constantFrom(
-  ...[
-    'a',
-    'b',
-    '.',
-    'é',
-    '🙂',
-    '-',
-    ',',
-    '7',
-    '{',
-    '}',
-    ':]',
-    '\\d',
-    '\\b',
-    '\\]',
-    '\\(',
-    '^',
-    '$',
-    '\\z',
-    '\\101'
-  ],
-  ...[
-    '(',
-    '(',
-    '(?:',
-    '(?i)',
-    '(?i:',
-    '(?P<x>',
-    '(?)',
-    '(?-s)',
-    ')',
-    ')',
-    ')',
-    '|',
-    '*',
-    '+',
-    '?',
-    '*?',
-    '??'
-  ],
-  ...['{2}', '{3,}', '{0,4}', '{0}', '{5,2}', '{,3}', '{40}', '{1,90}', '{1000}'],
-  ...['[a', '[^', '[', ']', '[:alpha:]', '[:', '[^]', '-[', '[a-', '[a-z]', '[+-[:]'],
-  ...['\\pL', '\\p{Greek}', '\\x{41}', '\\x41', '\\Q', '\\E', '\\']
-)
-const syntax = fc.array(piece, { maxLength: 16 }).map(pieces => pieces.join(''))
 
 describe('compileBoxExpression', () => {
   const names = [
