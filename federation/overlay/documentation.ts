@@ -43,6 +43,8 @@ Answers \`output-list\`, newest first, at most 100 tokens. Queries:
 - \`{"operator": "<identity key>"}\`: the operator's unspent tokens.
 - \`{"operator": "<identity key>", "outpoints": ["<txid>.<index>", …]}\`: those of at most 100 outpoints that are
   unspent tokens of the operator, each as a BEEF that holds nothing but the id (BRC-96).
+- \`{"outpoints": ["<txid>.<index>", …]}\`: those of at most 100 outpoints that are unspent here, with their transactions, as
+  many as fit: what a host that has far to catch up asks for.
 
 Verify what you get: an answer is a claim of the host that gives it.
 `

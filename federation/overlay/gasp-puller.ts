@@ -11,11 +11,12 @@ import {
   releaseInteraction,
   updateInteraction
 } from '../storage/overlay-progress.js'
-import { type Bump, parseBump, writeBeef } from './beef.js'
+import { type Bump, parseBeef, parseBump, writeBeef } from './beef.js'
 import { MalformedError } from './byte-reader.js'
 import type { ScoredOutpoint } from './gasp-server.js'
 import { OverlayAnswerError, type OverlayClient } from './overlay-client.js'
 import type { OverlayHost } from './overlay-host.js'
+import { MAX_ASKED_OUTPOINTS } from './phip-query.js'
 import { PHIP_TOPIC } from './topics.js'
 import { type ParsedTransaction, parseTransaction } from './transaction.js'
 
@@ -51,9 +52,13 @@ const LARGEST_AHEAD = 24 * 60 * 60_000
 const MAX_GRAPH_NODES = 64
 const MAX_GRAPH_BYTES = 1024 * 1024
 const AT_ONCE = 4
+/** From so many unknown outputs on they are asked for together: a host takes only so many requests of one address. */
+const MANY = 10
 /** What a peer listed in vain is not fetched again for a while. */
 const REMEMBERED = 10_000
 const REMEMBERED_MILLISECONDS = 60 * 60_000
+
+const NONE: ReadonlyMap<string, Uint8Array> = new Map()
 
 /**
  * The asking side of GASP (BRC-64), one direction: each host fetches what it misses from the others.
@@ -118,6 +123,21 @@ export class GaspPuller {
     const known = await findApplied(this.#options.database, txids, PHIP_TOPIC)
     const unknown = page.filter(({ txid }) => !known.has(txid) && !this.#refused.has(`${peer} ${txid}`))
     const roots = [...new Map(unknown.map(outpoint => [outpoint.txid, outpoint])).values()]
+    for (let from = 0; from < roots.length; from += MAX_ASKED_OUTPOINTS) {
+      const batch = roots.slice(from, from + MAX_ASKED_OUTPOINTS)
+      const beefs = batch.length < MANY ? NONE : await this.#fetchTogether(peer, batch)
+      if (!(await this.#takeBatch(peer, batch, beefs, report, deadline))) return false
+    }
+    return true
+  }
+
+  async #takeBatch(
+    peer: string,
+    roots: readonly Outpoint[],
+    beefs: ReadonlyMap<string, Uint8Array>,
+    report: { taken: number; refused: number },
+    deadline: number
+  ): Promise<boolean> {
     const next = roots.values()
     let isComplete = true
     const work = async (): Promise<void> => {
@@ -126,7 +146,7 @@ export class GaspPuller {
           isComplete = false
           return
         }
-        if (await this.#takeOne(peer, root)) report.taken++
+        if (await this.#takeOne(peer, root, beefs.get(root.txid))) report.taken++
         else report.refused++
       }
     }
@@ -134,11 +154,25 @@ export class GaspPuller {
     return isComplete
   }
 
+  /** By transaction id, as many as the peer gives; none of a host that does not know this question. */
+  async #fetchTogether(peer: string, roots: readonly Outpoint[]): Promise<ReadonlyMap<string, Uint8Array>> {
+    const beefs = new Map<string, Uint8Array>()
+    try {
+      const outpoints = roots.map(({ txid, outputIndex }) => `${txid}.${outputIndex}`)
+      const outputs = await this.#options.client.lookup(peer, { outpoints })
+      for (const { beef } of outputs) beefs.set(parseBeef(beef).subject.txid, beef)
+    } catch (error) {
+      // Whatever it answers to this, it may answer GASP.
+      if (!(error instanceof OverlayAnswerError) && !isRefusal(error)) throw error
+    }
+    return beefs
+  }
+
   /** @returns false for what cannot be used, now or ever */
-  async #takeOne(peer: string, root: Outpoint): Promise<boolean> {
+  async #takeOne(peer: string, root: Outpoint, known: Uint8Array | undefined): Promise<boolean> {
     const { host, logger } = this.#options
     try {
-      const beef = await this.#fetchGraph(peer, root)
+      const beef = known ?? (await this.#fetchGraph(peer, root))
       const { outputsToAdmit } = await host.submit(beef, { peer })
       if (outputsToAdmit.includes(root.outputIndex)) return true
     } catch (error) {

@@ -12,6 +12,7 @@ import {
   findListedTokens,
   findTokensOfOperator,
   findTokensOfRecipient,
+  findUnspentOutputs,
   forgetToken,
   insertToken,
   markTokenSpent
@@ -93,6 +94,8 @@ export class PhipLookupService implements LookupService {
       }
       case 'operator':
         return findTokensOfOperator(this.#db, parsed.operator, MAX_OUTPUTS)
+      case 'outputs':
+        return findUnspentOutputs(this.#db, PHIP_TOPIC, parsed.outpoints)
       case 'outpoints': {
         const listed = await findListedTokens(this.#db, parsed.operator, parsed.outpoints)
         // Who asks holds them already, and must not take an answer that was cut off for a denial.

@@ -8,6 +8,7 @@ export type PhipQuery =
   | { readonly by: 'recipient'; readonly recipient: Buffer }
   | { readonly by: 'operator'; readonly operator: Buffer }
   | { readonly by: 'outpoints'; readonly operator: Buffer; readonly outpoints: readonly Outpoint[] }
+  | { readonly by: 'outputs'; readonly outpoints: readonly Outpoint[] }
 
 /** Outpoints in one query. */
 export const MAX_ASKED_OUTPOINTS = 100
@@ -20,7 +21,10 @@ export function parsePhipQuery(curve: Curve, query: unknown): PhipQuery {
   const asked: { recipient?: unknown; user?: unknown; operator?: unknown; outpoints?: unknown } = query
   const recipient = asked.recipient ?? asked.user
   if (recipient !== undefined) return { by: 'recipient', recipient: keyBytes(curve, recipient) }
-  if (asked.operator === undefined) throw invalid('it names a recipient or an operator')
+  if (asked.operator === undefined) {
+    if (asked.outpoints === undefined) throw invalid('it names a recipient, an operator or outpoints')
+    return { by: 'outputs', outpoints: parseOutpoints(asked.outpoints) }
+  }
   const operator = keyBytes(curve, asked.operator)
   if (asked.outpoints === undefined) return { by: 'operator', operator }
   return { by: 'outpoints', operator, outpoints: parseOutpoints(asked.outpoints) }

@@ -153,6 +153,24 @@ export async function findListedTokens(
   return toFound(await db.query<FoundRow>(FIND_LISTED_TOKENS, [operatorKey, ...outpointArrays(outpoints)]))
 }
 
+const FIND_UNSPENT_OUTPUTS = statement(
+  'find_unspent_phip_outputs',
+  `select encode(o.txid, 'hex') as txid, o.output_index, x.beef
+  from unnest($2::bytea[], $3::integer[]) as asked (txid, output_index)
+  join overlay_outputs o on o.txid = asked.txid and o.output_index = asked.output_index and o.topic = $1
+  join overlay_transactions x on x.txid = o.txid
+  where not o.spent`
+)
+
+/** Those of the outpoints that are unspent outputs of the topic, tokens and withdrawals alike. */
+export async function findUnspentOutputs(
+  db: Queryable,
+  topic: string,
+  outpoints: readonly Outpoint[]
+): Promise<FoundOutput[]> {
+  return toFound(await db.query<FoundRow>(FIND_UNSPENT_OUTPUTS, [topic, ...outpointArrays(outpoints)]))
+}
+
 /** A token of one operator, with what spending it needs. */
 export interface SpendableToken extends Outpoint {
   readonly textDigest: Buffer

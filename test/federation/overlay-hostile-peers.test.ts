@@ -33,6 +33,7 @@ describe('hostile overlay hosts', () => {
   })
   beforeEach(() => {
     hostile.always(SYNC, list())
+    hostile.always(LOOKUP, json(400, { status: 'error' }))
     hostile.requests.length = 0
   })
 
@@ -97,6 +98,21 @@ describe('hostile overlay hosts', () => {
     expect(report.get(url())).to.include({ complete: false, listed: 1_000 })
     expect(hostile.count('/requestForeignGASPNode')).to.be.lessThan(110)
     await survives()
+  })
+
+  it('that answer nonsense where many are asked for together are asked for one after the other', async () => {
+    const bob = someone()
+    const tokens = await Promise.all(Array.from({ length: 12 }, () => makeToken(operator('many'), bob)))
+    const other = await makeToken(operator('never asked for'), someone())
+    const outputs = [
+      { beef: [...other.beef], outputIndex: 0 },
+      { beef: [1, 2, 3], outputIndex: 0 }
+    ]
+    hostile.next(LOOKUP, json(200, { type: 'output-list', outputs }))
+    hostile.next(SYNC, list(...tokens.map(({ txid }) => listed(txid, node.clock.time))))
+    hostile.always(NODE, serve(tokens.map(({ beef }) => Transaction.fromBEEF([...beef]))))
+    const report = await node.overlay.syncOnce()
+    expect(report.get(url())).to.include({ taken: 12, refused: 0 })
   })
 
   it('that list one score for ever do not stop the clock', async () => {

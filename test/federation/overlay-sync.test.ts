@@ -87,6 +87,19 @@ describe('overlay hosts in step', () => {
     expect(fourth.get(one.url), 'the last minute is read again').to.include({ listed: 1, taken: 0 })
   })
 
+  it('ask for many at once, so that dozens cost a few requests', async () => {
+    one.clock.time += 10 * 60_000
+    const tokens = await Promise.all(Array.from({ length: 40 }, () => makeToken(operator('far'), someone())))
+    for (const { beef } of tokens) await submit(one, beef)
+    const asked = one.requests.length
+    const report = await two.overlay.syncOnce()
+    expect(report.get(one.url)).to.include({ taken: 40, refused: 0, complete: true })
+    const paths = one.requests.slice(asked).map(request => request.replace(/^POST /, ''))
+    // One of them may be about the tokens of an operator that are known.
+    expect(paths.filter(path => path === '/lookup')).to.have.length.within(1, 2)
+    expect(paths.filter(path => path === '/requestForeignGASPNode')).to.deep.equal([])
+  })
+
   it('pass tokens on with their whole ancestry', async () => {
     const bob = someone()
     await two.goDown()
@@ -254,7 +267,7 @@ describe('overlay hosts in step', () => {
     })
 
     it('page by page, whatever their number', async () => {
-      const many = await Promise.all(Array.from({ length: 130 }, () => makeToken(one, someone())))
+      const many = await Promise.all(Array.from({ length: 40 }, () => makeToken(one, someone())))
       for (const { beef } of many) await Promise.all([one, two].map(node => node.overlay.host.submit(beef)))
       const gone = many.slice(1).map(({ txid }) => Buffer.from(txid, 'hex'))
       await one.query('update phip_tokens set spent_at = 1 where txid = any ($1)', [gone])
