@@ -289,7 +289,7 @@ function overlayCalls({ recipient, output }: CallsOptions): Call[] {
       open: true,
       valid: () => ({ service: 'ls_phip', query: { operator: identityKey, outpoints: [graphID] } }),
       members: {
-        'query.operator': NONE,
+        'query.operator': ['missing'],
         'query.outpoints': ['missing', '[]'],
         'query.outpoints.0': ['missing']
       }

@@ -267,7 +267,7 @@ describe('overlay hosts in step', () => {
     })
 
     it('page by page, whatever their number', async () => {
-      const many = await Promise.all(Array.from({ length: 40 }, () => makeToken(one, someone())))
+      const many = await Promise.all(Array.from({ length: 130 }, () => makeToken(one, someone())))
       for (const { beef } of many) await Promise.all([one, two].map(node => node.overlay.host.submit(beef)))
       const gone = many.slice(1).map(({ txid }) => Buffer.from(txid, 'hex'))
       await one.query('update phip_tokens set spent_at = 1 where txid = any ($1)', [gone])

@@ -164,7 +164,8 @@ describeFuzz('fuzz: messages', () => {
         if ('refusal' in read) return
         expectJudged(body, read.answer.ciphertext, read.answer.wrapped)
       }),
-      inputs()
+      // Many of them are as long as a deeply nested body is.
+      inputs(0.5)
     )
   })
 
