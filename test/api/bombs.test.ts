@@ -29,7 +29,8 @@ describe('bombs', function () {
   async function rows(): Promise<Record<string, number>> {
     const query = <Row>(text: string) => node.databases.database.query<Row>({ name: '', text }, [])
     const tables = await query<{ name: string }>(
-      `select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace`
+      `select relname as name from pg_class
+       where relkind in ('r', 'p') and not relispartition and relnamespace = 'public'::regnamespace`
     )
     const counts = tables.map(({ name }) => `select '${name}' as name, count(*)::int as n from ${name}`)
     const found = await query<{ name: string; n: number }>(counts.join(' union all '))
