@@ -4,6 +4,7 @@ import { authorizeRouting } from './api/authorize-routing.js'
 import { authorizeSending } from './api/authorize-sending.js'
 import { deliveryStatus } from './api/delivery-status.js'
 import { nodeDocument } from './api/node-document.js'
+import { operatorEndpoints } from './api/operator.js'
 import { overlayEndpoints } from './api/overlay.js'
 import { propagateMessage } from './api/propagate-message.js'
 import { revokeRouting } from './api/revoke-routing.js'
@@ -12,6 +13,8 @@ import { createPeerClient } from './channel/peer-client.js'
 import type { FederationContext } from './context.js'
 import { catchUp, lookUp } from './delivery/catch-up.js'
 import { drain } from './delivery/drain.js'
+import type { DeliveryContext } from './delivery/engine.js'
+import { dropDeliveries, flush, flushBlocked, retryDeliveries } from './delivery/steer.js'
 import { startSweep } from './delivery/sweep.js'
 import { TokenCheck } from './delivery/token-check.js'
 import { createOverlay } from './overlay/overlay.js'
@@ -31,6 +34,8 @@ export interface Federation {
   /** For message boxes. */
   readonly forwarding: Forwarding
   readonly endpoints: readonly MountedEndpoint[]
+  /** For the operator alone. */
+  readonly operatorEndpoints: readonly MountedEndpoint[]
   /** Rejects while the queue cannot be reached. */
   checkQueue(): Promise<void>
   /** Begins to deliver, to catch up and to keep the index complete; `stop` finishes what runs. */
@@ -43,20 +48,26 @@ const CONCURRENCY = 50
 
 /** Opens the queue and the door outward, and wires the parts to each other. */
 export async function createFederation(context: Context, options: FederationOptions): Promise<Federation> {
-  const { config, logger, keys, clock, database } = context
+  const { config, logger, keys, clock, database, operatorLists } = context
   const queue = await createQueue({
     databaseUrl: database.connectionString,
     redisUrl: options.redisUrl,
     identityKey: keys.identityKey,
     logger
   })
-  const door = createOutboundDoor({ ...options.outbound, network: config.network, logger })
+  const door = createOutboundDoor({
+    ...options.outbound,
+    network: config.network,
+    logger,
+    servesDomain: domain => operatorLists.servesDomain(domain)
+  })
   const peers = createPeerClient({ keys, door, clock, logger })
   const forwarding = createForwarding(queue)
   const overlay = await createOverlay({
     context,
     door,
     peerClient: peers,
+    operatorLists,
     onHostsChanged: recipient => queue.add('catch-up', recipient)
   }).catch(async error => {
     // Nobody else knows of them yet, and their connections would keep the process alive.
@@ -64,7 +75,7 @@ export async function createFederation(context: Context, options: FederationOpti
     door.close()
     throw error
   })
-  const wide: FederationContext = {
+  const engine: DeliveryContext = {
     ...context,
     forwarding,
     peers,
@@ -72,6 +83,16 @@ export async function createFederation(context: Context, options: FederationOpti
     tokens: new TokenCheck({ ...context, network: config.network }),
     random: options.random,
     overlay
+  }
+  const wide: FederationContext = {
+    ...engine,
+    overlay,
+    steering: {
+      retry: ids => retryDeliveries(engine, ids),
+      drop: ids => dropDeliveries(engine, ids),
+      flush: domain => flush(engine, domain),
+      flushBlocked: domains => flushBlocked(engine, domains)
+    }
   }
   return {
     forwarding,
@@ -87,6 +108,7 @@ export async function createFederation(context: Context, options: FederationOpti
       ],
       wide
     ),
+    operatorEndpoints: mountEndpoints<FederationContext>(operatorEndpoints, wide),
     checkQueue: () => queue.check(),
     async startWorker() {
       const handlers = {

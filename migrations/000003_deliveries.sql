@@ -78,6 +78,12 @@ create table destinations (
 );
 create index destinations_backoff_until on destinations (backoff_until);
 
+-- Whether the operator holds what waits for a domain.
+create function is_held(p_domain text) returns boolean language plpgsql stable as $$
+begin
+  return exists (select from held_domains where domain = p_domain);
+end $$;
+
 -- Recipients whose hosts have changed: their mail here is planned again.
 create table catch_ups (
   recipient bytea primary key,
@@ -134,6 +140,9 @@ declare
 begin
   -- One claimer at a time per domain: two could else take neighbours of one lane.
   perform pg_advisory_xact_lock(hashtextextended(p_domain, 35));
+  if is_held(p_domain) then
+    return;
+  end if;
   select * into v_destination from destinations where domain = p_domain;
   if found then
     if v_destination.backoff_until > p_now then
@@ -247,6 +256,7 @@ create function due_domains(p_now bigint, p_limit integer) returns setof text la
       select from deliveries p where p.domain = d.domain and p.state = 'pending' and p.next_attempt_at <= p_now
         and coalesce(p.claimed_until, 0) <= p_now
     )
+    and not is_held(d.domain)
   limit p_limit
 $$;
 
@@ -317,7 +327,7 @@ returns setof deliveries language sql as $$
       union
       (select e.id from destinations b join deliveries e on e.domain = b.domain
        where b.failing_since <= p_give_up_before and e.state = 'pending' and e.created_at <= p_give_up_before
-         and coalesce(e.claimed_until, 0) <= p_now
+         and coalesce(e.claimed_until, 0) <= p_now and not is_held(b.domain)
        limit p_limit)
     ) overdue
   ))

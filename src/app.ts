@@ -15,7 +15,9 @@ import { Deadlines } from './deadlines.js'
 import { type AuthenticatedRequest, type MountedEndpoint, mountEndpoints, type Reply } from './endpoint.js'
 import { ApiError, badRequest, unavailable } from './errors.js'
 import { parseJson } from './json.js'
+import type { IdentityKey } from './keys/identity-key.js'
 import type { Metrics } from './metrics.js'
+import { type Admission, EVERYBODY } from './operator-lists.js'
 import { type Rates, UNLIMITED } from './rates/rates.js'
 import { MINIMUM_RATE, type MinimumRate, readBody } from './request-body.js'
 import type { Middleware, RequestContext, RequestState } from './request-state.js'
@@ -33,6 +35,8 @@ export interface AppOptions {
   readonly draining: Draining
   /** How often anybody may ask. */
   readonly rates: Rates
+  /** Who is served; everybody if absent. */
+  readonly admission?: Admission
   /** After which a handler's request is answered 503, ms. */
   readonly handlerMilliseconds?: number
   /** The slowest body that is waited for. */
@@ -134,13 +138,15 @@ function answering(
   deadlines: Deadlines
 ): Middleware {
   const { config, logger } = options.context
-  const { bodyRate = MINIMUM_RATE } = options
+  const { admission = EVERYBODY, bodyRate = MINIMUM_RATE } = options
   const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
   const rates = endpoint.unlimited === true ? UNLIMITED : options.rates
   const isForHosts = endpoint.authenticated && endpoint.forHosts === true
+  const callers = endpoint.authenticated ? (isForHosts ? 'host' : 'user') : 'anybody'
+  const admit = (caller: IdentityKey): void => admission[callers](caller)
   const read = readerOf(
     endpoint,
-    authenticate({ auth, logger, bodyLimit, bodyRate, rates, isForHosts }),
+    authenticate({ auth, logger, bodyLimit, bodyRate, rates, isForHosts, admit }),
     readPublicBody(bodyLimit, bodyRate, rates)
   )
   const handle = async (ctx: RequestContext): Promise<void> => {

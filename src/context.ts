@@ -3,6 +3,7 @@ import type { Curve } from './curve/curve.js'
 import type { KeyDeriver } from './keys/key-deriver.js'
 import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
+import type { OperatorLists } from './operator-lists.js'
 import type { Rates } from './rates/rates.js'
 import type { Database } from './storage/database.js'
 import type { StoredMessages } from './storage/messages.js'
@@ -27,6 +28,7 @@ export interface Context {
   readonly database: Database
   readonly metrics: Metrics
   readonly rates: Rates
+  readonly operatorLists: OperatorLists
 }
 
 /** What message boxes need of the federation. Without one, every message stays here. */

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import type { ListKind } from './operator-lists.js'
 import type { Resource } from './rates/rates.js'
 
 /** How an attempt to hand something on ended; `impostor`: the domain belongs to another key than its token says. */
@@ -20,6 +21,8 @@ export interface Metrics {
   tokenPassedOver(reason: PassedOverReason): void
   /** A request (or one recipient of one) was refused because of a rate. */
   rateLimited(resource: Resource): void
+  /** Something was refused because of a list of the operator. */
+  blocked(kind: ListKind): void
   /** Everything, in the text format of `contentType`. */
   text(): Promise<string>
   readonly contentType: string
@@ -57,11 +60,18 @@ export function createMetrics(): Metrics {
     labelNames: ['resource'],
     registers: [registry]
   })
+  const blocked = new Counter({
+    name: 'peerserv_blocked_total',
+    help: 'Refusals because of a list of the operator, by the kind of list.',
+    labelNames: ['kind'],
+    registers: [registry]
+  })
   return {
     request: (path, status, seconds) => requests.observe({ path, status }, seconds),
     attempt: result => attempts.inc({ result }),
     tokenPassedOver: reason => passedOver.inc({ reason }),
     rateLimited: resource => rateLimited.inc({ resource }),
+    blocked: kind => blocked.inc({ kind }),
     text: () => registry.metrics(),
     contentType: registry.contentType
   }

@@ -3,6 +3,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createFederation, type FederationOptions } from '../federation/index.js'
+import { admitRequest } from '../federation/storage/authorizations.js'
 import { isOperator } from '../federation/storage/operators.js'
 import { acknowledgeMessage } from './api/acknowledge-message.js'
 import { type Dependency, healthz, readyz } from './api/health.js'
@@ -22,6 +23,8 @@ import { type LoadedKey, loadIdentityKey } from './keys/key-file.js'
 import { Lifecycle } from './lifecycle.js'
 import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
+import { onlyForOperator } from './operator-endpoint.js'
+import { type Admission, EVERYBODY, OperatorLists } from './operator-lists.js'
 import { startPruning } from './pruning.js'
 import { createRates, type Rates, UNLIMITED } from './rates/rates.js'
 import { redisRateStore } from './rates/redis-store.js'
@@ -31,6 +34,7 @@ import { createDatabase, type Database } from './storage/database.js'
 import { startEmbeddedPostgres } from './storage/embedded-postgres.js'
 import { StoredMessages } from './storage/messages.js'
 import { migrate } from './storage/migrate.js'
+import { watchOperatorLists } from './storage/operator-lists-watch.js'
 import { checkDatabase, claimDatabase } from './storage/owner.js'
 import { postgresRateStore } from './storage/rate-limits.js'
 import { createSessionEpoch } from './storage/replays.js'
@@ -101,7 +105,14 @@ async function start(
     store: rateStore,
     isHost: identityKey => isOperator(database, identityKeyBytes(identityKey))
   })
-  const context: Context = { config, logger, clock, curve, keys, database, metrics, rates }
+  const operatorLists = new OperatorLists({
+    own: { identityKey: keys.identityKey, domain: config.publicDomain },
+    onRefused: metrics.blocked
+  })
+  const { connectionString } = database
+  const listsWatch = await watchOperatorLists({ connectionString, logger, lists: operatorLists })
+  lifecycle.add('lists of the operator', () => listsWatch.stop())
+  const context: Context = { config, logger, clock, curve, keys, database, metrics, rates, operatorLists }
   const federation = await createFederation(context, {
     redisUrl: secrets.redisUrl,
     random: Math.random,
@@ -130,8 +141,7 @@ async function start(
     host: string,
     port: number,
     endpoints: MountedEndpoint[],
-    rates: Rates,
-    isForOperator: boolean
+    { rates, admission, isForOperator }: { rates: Rates; admission: Admission; isForOperator: boolean }
   ) => {
     const app = createApp({
       context,
@@ -139,6 +149,7 @@ async function start(
       epoch,
       draining,
       rates,
+      admission,
       isForOperator
     })
     const server = createHttpServer(app, isForOperator ? {} : limits)
@@ -147,8 +158,17 @@ async function start(
     return urlOf(server, host)
   }
 
-  const forOperator = mountEndpoints([metricsEndpoint], context)
-  const adminUrl = await listen('admin server', '127.0.0.1', config.adminPort, forOperator, UNLIMITED, true)
+  const steering = onlyForOperator(federation.operatorEndpoints, {
+    identityKey: keys.identityKey,
+    admit: replay => admitRequest(database, replay)
+  })
+  const adminUrl = await listen(
+    'admin server',
+    '127.0.0.1',
+    config.adminPort,
+    [...mountEndpoints([metricsEndpoint], context), ...steering],
+    { rates: UNLIMITED, admission: EVERYBODY, isForOperator: true }
+  )
   if (config.role !== 'api') {
     const worker = await federation.startWorker()
     lifecycle.add('worker', () => worker.stop())
@@ -162,7 +182,11 @@ async function start(
   const url =
     config.role === 'worker'
       ? undefined
-      : await listen('API server', config.host, config.port, endpoints, rates, false)
+      : await listen('API server', config.host, config.port, endpoints, {
+          rates,
+          admission: operatorLists,
+          isForOperator: false
+        })
 
   return {
     url,

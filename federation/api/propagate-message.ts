@@ -1,7 +1,7 @@
 import { StaleSession } from '../../src/auth/stale-session.js'
 import type { AuthenticatedEndpoint } from '../../src/endpoint.js'
 import { ApiError } from '../../src/errors.js'
-import { identityKeyBytes } from '../../src/keys/identity-key.js'
+import { type IdentityKey, identityKeyBytes } from '../../src/keys/identity-key.js'
 import { isIntegerId } from '../../src/message.js'
 import { matchingExpressions } from '../../src/message-boxes.js'
 import { ciphertextKey, publicInteger } from '../../src/names.js'
@@ -16,6 +16,7 @@ import {
   type ProvenRecipient
 } from '../origin/proof.js'
 import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
+import { domainsOfOperators } from '../storage/operators.js'
 import { acceptPropagated, type ReceivedMessage, type ReceivedRecipient } from '../storage/propagated.js'
 import { Handovers } from './handovers.js'
 
@@ -33,6 +34,8 @@ interface RecipientResult {
 
 /** Seconds after which a full box is worth another attempt. */
 const FULL_RETRY_AFTER = 60
+/** Of one host's domains. */
+const DOMAINS_OF_ONE = 100
 
 /**
  * POST /propagateMessage (BRC-34; protocol section 4): another host hands on a message for recipients at home here.
@@ -41,7 +44,7 @@ const FULL_RETRY_AFTER = 60
  * came before is `success` again and changes nothing. A recipient to whom this sender has sent too much in this minute is
  * `error` with 429 ERR_RATE_LIMITED; the others have theirs.
  *
- * Errors: 400 ERR_INVALID_PROPAGATION, 403 ERR_ORIGIN_UNPROVEN (`check` names what failed), 403 ERR_NOT_HOME where none of
+ * Errors: 400 ERR_INVALID_PROPAGATION, 403 ERR_BLOCKED (the host or the sender), 403 ERR_ORIGIN_UNPROVEN (`check` names what failed), 403 ERR_NOT_HOME where none of
  * the recipients is at home here; 429 ERR_RATE_LIMITED where the calling host asks too often.
  */
 export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
@@ -51,15 +54,22 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
   forHosts: true,
   bodyLimit: limits => Math.ceil((limits.requestBytes * 4) / 3) + 64 * 1024,
   async handler(request, context) {
-    const { curve, clock, config, database } = context
+    const { curve, clock, config, database, operatorLists } = context
     const propagated = parsePropagatedMessage(curve, config.limits.recipientsPerSend, request.json())
-    const now = clock.now()
-    const judged = judgeOrigin(curve, config.limits, propagated, now)
-    const proven = judged.recipients.filter(isProven)
-    const results = judged.recipients.filter(recipient => !recipient.verdict.ok).map(refusalOf)
-    if (proven.length === 0) throw onlyRefusal(results)
     const { originalSender } = propagated
     const host = request.caller.identityKey
+    if (operatorLists.blocksIdentity(originalSender)) throw operatorLists.refusal('identity')
+    if (operatorLists.judgesDomains) await requireServedDomain(context, host)
+    const now = clock.now()
+    const judged = judgeOrigin(curve, config.limits, propagated, now)
+    const all = judged.recipients.filter(isProven)
+    const results = judged.recipients.filter(recipient => !recipient.verdict.ok).map(refusalOf)
+    if (all.length === 0) throw onlyRefusal(results)
+    const proven = all.filter(({ recipient }) => operatorLists.servesIdentity(recipient))
+    if (proven.length < all.length) {
+      context.metrics.blocked('identity')
+      results.push(...all.filter(recipient => !proven.includes(recipient)).map(blocked))
+    }
     const handovers = await Handovers.count(context.rates, host, originalSender, proven)
     results.push(...handovers.refused.map(tooOften))
     if (handovers.counted.length === 0) return { body: { status: 'success', results } }
@@ -88,6 +98,19 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     }
     return { body: { status: 'success', results } }
   }
+}
+
+/** A host that hands on is where its own tokens say that it is; one without a token is nowhere that anybody allowed. */
+async function requireServedDomain(
+  { database, operatorLists }: FederationContext,
+  host: IdentityKey
+): Promise<void> {
+  const domains = await domainsOfOperators(database, [identityKeyBytes(host)], DOMAINS_OF_ONE)
+  const isServed =
+    domains.length > 0
+      ? domains.every(domain => operatorLists.servesDomain(domain))
+      : !operatorLists.limitsDomains
+  if (!isServed) throw operatorLists.refusal('domain')
 }
 
 type Proven = ProvenRecipient & { readonly verdict: ProvenOrigin }
@@ -156,6 +179,10 @@ function refusalOf({ recipient, verdict }: ProvenRecipient): RecipientResult {
   if (verdict.ok) return { recipient, status: 'success' }
   const { code, httpStatus, check } = verdict
   return { recipient, status: 'error', code, httpStatus, ...(check === undefined ? {} : { check }) }
+}
+
+function blocked({ recipient }: ProvenRecipient): RecipientResult {
+  return { recipient, status: 'error', code: 'ERR_BLOCKED', httpStatus: 403 }
 }
 
 function tooOften({ recipient, retryAfter }: Handovers<Proven>['refused'][number]): RecipientResult {

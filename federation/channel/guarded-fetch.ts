@@ -47,6 +47,8 @@ export interface OutboundDoor {
 export interface OutboundDoorOptions {
   readonly network: Network
   readonly logger: Logger
+  /** Whether the operator lets this node deal with a domain (with its port, where it is not the usual one). */
+  readonly servesDomain?: (domain: string) => boolean
   /** All addresses of a name; they are judged here. */
   readonly resolver?: Resolve
   /** TCP to an address that was judged. Tests put a loopback listener behind it; everything before it stays real. */
@@ -83,6 +85,8 @@ export function createOutboundDoor(options: OutboundDoorOptions): OutboundDoor {
 
   async function request(call: OutboundRequest): Promise<Answer> {
     const destination = parseOutboundUrl(call.url, network)
+    if (options.servesDomain?.(new URL(destination.origin).host) === false)
+      throw new OutboundError('blocked', 'before-sent', 'blocked: the operator deals with no such domain')
     if (isClosed) throw new OutboundError('connect', 'before-sent', 'connect: the node is stopping')
     const timeouts = { ...TIMEOUTS, ...call.timeouts }
     const exchange = {

@@ -3,6 +3,8 @@ export type OutboundErrorKind =
   | 'refused-address'
   /** A URL that this node never calls, whoever asks. */
   | 'refused-url'
+  /** A domain that the operator of this node does not deal with. */
+  | 'blocked'
   /** The name has no address, or no answer came in time. */
   | 'dns'
   /** No TCP connection: refused, unreachable, or not in time. */

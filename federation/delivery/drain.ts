@@ -6,7 +6,7 @@ import type { DeliveryContext } from './engine.js'
 import { type Attempt, judgeAnswer, judgeFailure } from './outcome.js'
 import { propagationBody } from './propagation.js'
 import { waitAfter } from './retry-policy.js'
-import { settleDelivered, settleUndelivered } from './settle.js'
+import { servesHost, settleDelivered, settleUndelivered } from './settle.js'
 
 /** Calls to one domain at once; each carries deliveries of different lanes. */
 const CALLS_AT_ONCE = 8
@@ -100,7 +100,7 @@ async function handOn(
   return true
 }
 
-/** Passes over what the recipient's live tokens do not say, or no longer, and what has expired meanwhile. */
+/** Passes over what the recipient's live tokens do not say, or no longer, hosts that are blocked, and what has expired. */
 async function stillDue(
   context: DeliveryContext,
   domain: string,
@@ -113,6 +113,8 @@ async function stillDue(
       await settleUndelivered(context, delivery, 'expired', 'ERR_MESSAGE_EXPIRED')
     } else if (delivery.live_domain === null) {
       await settleUndelivered(context, delivery, 'refused', 'ERR_HOST_WITHDRAWN')
+    } else if (!servesHost(context.operatorLists, delivery.host_key, delivery.live_domain)) {
+      await settleUndelivered(context, delivery, 'refused', 'ERR_HOST_BLOCKED')
     } else if (delivery.live_domain !== domain) {
       await retargetDelivery(context.database, delivery, delivery.live_domain)
       context.queue.add('drain', delivery.live_domain)

@@ -1,4 +1,5 @@
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
+import type { OperatorLists } from '../../src/operator-lists.js'
 import type { Queryable } from '../../src/storage/database.js'
 import { type QuotaName, quotaReason } from '../../src/storage/quotas.js'
 import { readSignedMessage } from '../origin/signed-message.js'
@@ -46,6 +47,11 @@ export async function settleUndelivered(
   if (nudged !== undefined) context.queue.add('drain', nudged)
 }
 
+/** Whether the operator lets this node hand anything to a host. */
+export function servesHost(lists: OperatorLists, operatorKey: Buffer, domain: string): boolean {
+  return lists.servesHost(identityKeyFromBytes(operatorKey)) && lists.servesDomain(domain)
+}
+
 async function nextHost(context: DeliveryContext, tx: Queryable, delivery: ClaimedDelivery) {
   const tried = await triedHosts(tx, delivery.recipient, delivery.name)
   if (tried.length >= HOSTS_TRIED_AT_MOST) return undefined
@@ -54,6 +60,7 @@ async function nextHost(context: DeliveryContext, tx: Queryable, delivery: Claim
     host =>
       !host.operator_key.equals(context.keys.publicKey) &&
       !tried.some(key => key.equals(host.operator_key)) &&
+      servesHost(context.operatorLists, host.operator_key, host.domain) &&
       (host.box_expression === null || context.forwarding.matches(host.box_expression, delivery.message_box))
   )
 }
@@ -88,7 +95,7 @@ async function settleLast(
     code: answer.startsWith('ERR_') ? answer : 'ERR_UNDELIVERED',
     description:
       state === 'refused'
-        ? `No host of the recipient took the message; the last one answered ${answer}.`
+        ? `No host of the recipient took the message; the last delivery ended with: ${answer}.`
         : `No host of the recipient could be reached in time; the last attempt ended with ${answer}.`
   })
 }

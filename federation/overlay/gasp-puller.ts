@@ -75,6 +75,11 @@ export class GaspPuller {
     this.#refused = new LRUCache({ max: REMEMBERED, ttl: REMEMBERED_MILLISECONDS })
   }
 
+  /** What was refused is looked at again when it is listed again. */
+  forgetRefused(): void {
+    this.#refused.clear()
+  }
+
   /**
    * Reads on where the last round with this peer ended.
    *

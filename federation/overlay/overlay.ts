@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Context } from '../../src/context.js'
-import type { IdentityKey } from '../../src/keys/identity-key.js'
+import { type IdentityKey, identityKeyFromBytes } from '../../src/keys/identity-key.js'
+import type { OperatorLists } from '../../src/operator-lists.js'
 import type { Queryable } from '../../src/storage/database.js'
 import type { OutboundDoor } from '../channel/guarded-fetch.js'
 import type { PeerClient } from '../channel/peer-client.js'
 import { domainToBaseUrl } from '../phip/domain.js'
 import type { Withdrawal } from '../phip/withdrawal.js'
+import { readHostsAgain } from '../storage/overlay-progress.js'
 import { createAdvertisements } from './advertisements.js'
 import { Advertiser, type VerifiedAuthorization } from './advertiser.js'
 import { type ChainTracker, isMadeUp } from './chain.js'
@@ -20,6 +22,7 @@ import { PhipScripts } from './phip-scripts.js'
 import { lookUpRecipient, type RemoteLookupReport } from './remote-lookup.js'
 import { SubmissionSender } from './submission-sender.js'
 import { type RoundReport, Sync } from './sync.js'
+import { PHIP_TOPIC } from './topics.js'
 
 export interface OverlayOptions {
   readonly context: Pick<Context, 'config' | 'logger' | 'clock' | 'curve' | 'keys' | 'database'>
@@ -31,6 +34,8 @@ export interface OverlayOptions {
   readonly funding?: Funding
   /** Needed on `test` and `main`. */
   readonly chainTracker?: ChainTracker
+  /** Absent: nobody is blocked. */
+  readonly operatorLists?: OperatorLists
   /** Between two rounds of sync, ms; 30 s if absent. */
   readonly syncInterval?: number
 }
@@ -58,6 +63,8 @@ export interface Overlay {
   stop(): Promise<void>
   /** Resolves when everything made here was submitted to every peer, or has failed for now. */
   settled(): Promise<void>
+  /** Reads every peer from its beginning, at the next round: what was refused may be taken now. */
+  readAgain(): Promise<void>
   /** One round of sync. */
   syncOnce(): Promise<RoundReport>
 }
@@ -68,7 +75,7 @@ const STOP_MILLISECONDS = 3_000
 
 /** Builds the overlay half from what the node has; starts nothing. */
 export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
-  const { context, door, peerClient, onHostsChanged } = options
+  const { context, door, peerClient, onHostsChanged, operatorLists } = options
   const { config, logger, clock, curve, keys, database } = context
   const { network, publicDomain } = config
   const baseUrl = domainToBaseUrl(publicDomain, network)
@@ -86,6 +93,15 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     onWithdrawn(text) {
       if (text.startsWith(`${keys.identityKey} `)) inBackground('spending what was withdrawn', spending.run())
     },
+    ...(operatorLists && {
+      refusalOf: ({ operatorKey, domain, recipient }) =>
+        operatorLists.refusalOfToken(
+          identityKeyFromBytes(operatorKey),
+          domain,
+          identityKeyFromBytes(recipient)
+        ),
+      blocked: kind => operatorLists.refusal(kind)
+    }),
     advertisements: isMadeUp(network) ? await createAdvertisements(keys, baseUrl) : []
   })
   const client = new OverlayClient(door)
@@ -106,11 +122,13 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     peers,
     onSubmissions: () => inBackground('submitting to peers', sender.flush())
   })
+  const puller = new GaspPuller({ database, clock, logger, client, host })
+  operatorLists?.onChange(() => puller.forgetRefused())
   const sync = new Sync({
     database,
     clock,
     logger,
-    puller: new GaspPuller({ database, clock, logger, client, host }),
+    puller,
     sender,
     operators: new OperatorCheck({
       database,
@@ -144,6 +162,7 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
       await Promise.race([settled(), delay(STOP_MILLISECONDS, undefined, { ref: false })])
     },
     settled,
+    readAgain: () => readHostsAgain(database, PHIP_TOPIC),
     syncOnce: () => sync.runOnce()
   }
 }

@@ -1,11 +1,13 @@
 import type { Network } from '../../src/config.js'
 import type { Clock } from '../../src/context.js'
 import type { Curve } from '../../src/curve/curve.js'
+import type { ApiError } from '../../src/errors.js'
 import { type IdentityKey, identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import type { Logger } from '../../src/logger.js'
+import type { ListKind } from '../../src/operator-lists.js'
 import type { Database, Queryable } from '../../src/storage/database.js'
 import { findTrackedOutpoints, type Outpoint } from '../storage/overlay-outputs.js'
-import { type Admittance, findApplied, recordAdmittance } from '../storage/overlay-progress.js'
+import { type Admittance, findApplied, forgetApplied, recordAdmittance } from '../storage/overlay-progress.js'
 import { findRecipientsOfOutpoints, lockRecipients } from '../storage/tokens.js'
 import {
   deferWithdrawal,
@@ -29,7 +31,7 @@ import {
   type Submission,
   spentOutpoints
 } from './submission.js'
-import { PhipTopicManager } from './topic-manager.js'
+import { PhipTopicManager, type TokenRefusal } from './topic-manager.js'
 import { PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
 
 export interface SubmitterOptions {
@@ -45,6 +47,10 @@ export interface SubmitterOptions {
   readonly onHostsChanged: (recipient: IdentityKey) => void
   /** Called after the commit with the texts of withdrawals that were admitted; losing a call costs time only. */
   readonly onWithdrawn: (text: string) => void
+  /** Absent: no token is refused for whom it names. */
+  readonly refusalOf?: TokenRefusal
+  /** What whoever submits is told about tokens that were not admitted for that reason. */
+  readonly blocked?: (kind: ListKind) => ApiError
 }
 
 export interface SubmitOptions {
@@ -88,7 +94,8 @@ export class Submitter {
   /**
    * @param bytes BEEF of either version, atomic or not
    * @returns what was admitted and removed; for a repeat, what was told the first time
-   * @throws ApiError 400 ERR_INVALID_BEEF (malformed, too dear to verify) or ERR_INVALID_TRANSACTION (does not verify)
+   * @throws ApiError 400 ERR_INVALID_BEEF (malformed, too dear to verify) or ERR_INVALID_TRANSACTION (does not verify);
+   * 403 ERR_BLOCKED where the operator wants no token of it
    */
   async submit(bytes: Uint8Array, options: SubmitOptions = {}): Promise<Admittance> {
     const { database, scripts, network } = this.#options
@@ -102,7 +109,21 @@ export class Submitter {
     for (const recipient of change.recipients) this.#options.onHostsChanged(identityKeyFromBytes(recipient))
     for (const text of change.withdrawn) this.#options.onWithdrawn(text)
     if (change.texts.length > 0) await this.#submitDeferred(change.texts)
+    if (change.admittance.outputsToAdmit.length === 0) this.#tellBlocked(submission)
     return change.admittance
+  }
+
+  /** Whatever it spends is spent; but its tokens are not wanted, and that is no secret. */
+  #tellBlocked({ beef, phipOutputs }: Submission): void {
+    const { blocked } = this.#options
+    const kind = this.#refusals(phipOutputs.get(beef.subject.txid) ?? [])[0]
+    if (blocked !== undefined && kind !== undefined) throw blocked(kind)
+  }
+
+  #refusals(outputs: readonly PhipOutput[]): ListKind[] {
+    return outputs.flatMap(output =>
+      output.kind === 'token' ? (this.#options.refusalOf?.(output) ?? []) : []
+    )
   }
 
   async #concerns({ beef, phipOutputs }: Submission): Promise<boolean> {
@@ -150,6 +171,9 @@ export class Submitter {
       const admissible = await this.#admissible(db, submission, transaction, options.peer)
       if (!spends && admissible.length === 0) continue
       const admittance = await this.#judge(db, submission, transaction, chainTracker)
+      // To be judged again once the operator has changed his mind.
+      if (this.#refusals(submission.phipOutputs.get(transaction.txid) ?? []).length > 0)
+        await forgetApplied(db, transaction.txid, PHIP_TOPIC)
       for (const outputIndex of admittance.outputsToAdmit)
         tracked.add(outpointName({ txid: transaction.txid, outputIndex }))
       change.recipients = recipients
@@ -171,7 +195,11 @@ export class Submitter {
     peer: string | undefined
   ): Promise<PhipOutput[]> {
     const outputs = phipOutputs.get(transaction.txid) ?? []
-    const admissible = await new PhipTopicManager(db, this.#options.scripts).admissible(outputs)
+    const admissible = await new PhipTopicManager(
+      db,
+      this.#options.scripts,
+      this.#options.refusalOf
+    ).admissible(outputs)
     if (peer === undefined) return admissible
     for (const output of outputs) {
       if (output.kind !== 'withdrawal' || admissible.includes(output)) continue
@@ -188,11 +216,11 @@ export class Submitter {
     transaction: BeefTransaction,
     chainTracker: ChainTracker | 'scripts only'
   ): Promise<Admittance> {
-    const { curve, scripts, clock, logger } = this.#options
+    const { curve, scripts, clock, logger, refusalOf } = this.#options
     const now = clock.now()
     const storage = new OverlayStorage(db, now)
     const engine = createEngine({
-      managers: { [PHIP_TOPIC]: new PhipTopicManager(db, scripts) },
+      managers: { [PHIP_TOPIC]: new PhipTopicManager(db, scripts, refusalOf) },
       services: { [PHIP_SERVICE]: new PhipLookupService(db, storage, curve, scripts, now) },
       storage,
       chainTracker,

@@ -1,5 +1,7 @@
 import type { AdmittanceInstructions, TopicManager } from '@bsv/overlay'
+import type { ListKind } from '../../src/operator-lists.js'
 import type { Queryable } from '../../src/storage/database.js'
+import type { IndexedToken } from '../storage/tokens.js'
 import { findTextState } from '../storage/withdrawals.js'
 import { parseBeef } from './beef.js'
 import { MalformedError } from './byte-reader.js'
@@ -9,17 +11,22 @@ import type { ParsedTransaction } from './transaction.js'
 
 const NOTHING: AdmittanceInstructions = { outputsToAdmit: [], coinsToRetain: [] }
 
+/** Why the operator of this node wants no such token in the index; undefined if he does not mind. */
+export type TokenRefusal = (token: IndexedToken) => ListKind | undefined
+
 /**
- * `tm_phip`: admits PHIP tokens that verify, and withdrawals that verify, of a text that was seen in a valid token,
+ * `tm_phip`: admits PHIP tokens that verify and that the operator does not block, and withdrawals that verify, of a text that was seen in a valid token,
  * once per text. Never retains a coin: nobody needs the history of a token.
  */
 export class PhipTopicManager implements TopicManager {
   readonly #db: Queryable
   readonly #scripts: PhipScripts
+  readonly #refusalOf: TokenRefusal
 
-  constructor(db: Queryable, scripts: PhipScripts) {
+  constructor(db: Queryable, scripts: PhipScripts, refusalOf: TokenRefusal = () => undefined) {
     this.#db = db
     this.#scripts = scripts
+    this.#refusalOf = refusalOf
   }
 
   async identifyAdmissibleOutputs(beef: number[]): Promise<AdmittanceInstructions> {
@@ -38,7 +45,11 @@ export class PhipTopicManager implements TopicManager {
   async admissible(outputs: readonly PhipOutput[]): Promise<PhipOutput[]> {
     const admitted: PhipOutput[] = []
     for (const output of outputs) {
-      if (output.kind === 'token' || (await this.#isFirstWithdrawal(output, admitted))) admitted.push(output)
+      const isAdmitted =
+        output.kind === 'token'
+          ? this.#refusalOf(output) === undefined
+          : await this.#isFirstWithdrawal(output, admitted)
+      if (isAdmitted) admitted.push(output)
     }
     return admitted
   }

@@ -52,6 +52,25 @@ export async function isOperator(db: Queryable, operatorKey: Uint8Array): Promis
   return rows[0]!.is_operator
 }
 
+const DOMAINS_OF_OPERATORS = statement(
+  'domains_of_phip_operators',
+  `select distinct newest.domain from unnest($1::bytea[]) as asked (operator_key)
+  cross join lateral (
+    select t.domain from phip_tokens t
+    where t.operator_key = asked.operator_key and t.spent_at is null order by t.admitted_at desc limit $2
+  ) newest`
+)
+
+/** Where operators say that they are, in the newest `limit` unspent tokens of each. */
+export async function domainsOfOperators(
+  db: Queryable,
+  operatorKeys: readonly Uint8Array[],
+  limit: number
+): Promise<string[]> {
+  const rows = await db.query<{ domain: string }>(DOMAINS_OF_OPERATORS, [operatorKeys, limit])
+  return rows.map(row => row.domain)
+}
+
 const HELD_TOKENS = statement(
   'held_phip_tokens',
   `select encode(txid, 'hex') as txid, output_index from phip_tokens

@@ -82,6 +82,26 @@ export async function updateInteraction(
   await db.query(UPDATE_INTERACTION, [host, topic, since])
 }
 
+const READ_AGAIN = statement(
+  'read_overlay_hosts_again',
+  'update overlay_interactions set since = 0 where topic = $1'
+)
+
+/** Lets every host be read from its beginning, at the next round. */
+export async function readHostsAgain(db: Queryable, topic: string): Promise<void> {
+  await db.query(READ_AGAIN, [topic])
+}
+
+const FORGET_APPLIED = statement(
+  'forget_applied_overlay_transaction',
+  'delete from overlay_applied_transactions where txid = $1 and topic = $2'
+)
+
+/** Lets a transaction be judged again when it comes again. */
+export async function forgetApplied(db: Queryable, txid: string, topic: string): Promise<void> {
+  await db.query(FORGET_APPLIED, [bytes(txid), topic])
+}
+
 const CLAIM_INTERACTION = statement(
   'claim_overlay_interaction',
   `insert into overlay_interactions as i (host, topic, claimed_until) values ($1, $2, $4)

@@ -14,7 +14,7 @@ import { admitRequest } from '../storage/replays.js'
  * Answers, after the commit, `{status, message, results: [{recipient, messageId, delivery, forwardable}]}`; `delivery` is
  * `local`, `forwarding` or `parked` (protocol section 6). All recipients or none.
  *
- * Errors: 400 with the codes of docs/errors.md; 403 ERR_ORIGIN_UNPROVABLE, ERR_RESERVED_MESSAGEBOX; 409
+ * Errors: 400 with the codes of docs/errors.md; 403 ERR_BLOCKED, ERR_ORIGIN_UNPROVABLE, ERR_RESERVED_MESSAGEBOX; 409
  * ERR_DUPLICATE_MESSAGE; 413 ERR_MESSAGE_BODY_TOO_LARGE; 429 ERR_RATE_LIMITED, with the recipients (all or none is counted);
  * 507 ERR_INBOX_QUOTA_EXCEEDED.
  */
@@ -26,6 +26,8 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
     const message = parseMessage(context.curve, context.config.limits, request.json())
     const { identityKey } = request.caller
     const recipients = message.recipients.map(({ recipient }) => recipient)
+    const blocked = recipients.filter(recipient => context.operatorLists.blocksIdentity(recipient))
+    if (blocked.length > 0) throw context.operatorLists.refusalOfRecipients(blocked)
     await context.rates
       .sends(identityKey, recipients)
       .catch(error => refuseForGood(context, request.caller, error))

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { errorReply, setReply } from '../answer.js'
 import { ApiError } from '../errors.js'
+import type { IdentityKey } from '../keys/identity-key.js'
 import type { Logger } from '../logger.js'
 import type { Rates } from '../rates/rates.js'
 import type { Visit } from '../rates/visit.js'
@@ -22,6 +23,8 @@ export interface AuthenticateOptions {
   readonly rates: Rates
   /** Callers that are hosts have the rate of a peer here. */
   readonly isForHosts: boolean
+  /** Throws for callers whom the operator does not serve; counted in their rate all the same. */
+  readonly admit: (caller: IdentityKey) => void
 }
 
 /**
@@ -34,7 +37,7 @@ export interface AuthenticateOptions {
  * client shake hands again.
  */
 export function authenticate(options: AuthenticateOptions): Middleware {
-  const { auth, logger, rates, isForHosts } = options
+  const { auth, logger, rates, isForHosts, admit } = options
   return async (ctx, next) => {
     const visit = rates.visit(ctx.state.clientAddress)
     const { request, caller, body } = await prove(ctx, visit, options)
@@ -42,6 +45,7 @@ export function authenticate(options: AuthenticateOptions): Middleware {
     ctx.state.body = body
     try {
       await rates.caller(caller.identityKey, isForHosts)
+      admit(caller.identityKey)
       await next()
     } catch (error) {
       if (error instanceof StaleSession) {

@@ -32,5 +32,23 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   lookup: {
     summary: 'print the hosts of a recipient',
     load: async () => (await import('./lookup.js')).lookup
-  }
+  },
+  deliveries: {
+    summary: 'operator: what waits for other hosts; try or drop it',
+    load: async () => (await import('./deliveries.js')).deliveries
+  },
+  hosts: {
+    summary: 'operator: how other hosts do; hold or release them',
+    load: async () => (await import('./hosts.js')).hosts
+  },
+  block: {
+    summary: 'operator: serve somebody no more, or list the blocked',
+    load: async () => (await import('./block.js')).block
+  },
+  unblock: { summary: 'operator: take that back', load: async () => (await import('./unblock.js')).unblock },
+  allow: {
+    summary: 'operator: serve nobody else, or list the allowed',
+    load: async () => (await import('./allow.js')).allow
+  },
+  unallow: { summary: 'operator: take that back', load: async () => (await import('./unallow.js')).unallow }
 }

@@ -1,72 +1,102 @@
-import { parseBeef } from '../../federation/overlay/beef.js'
-import { formatRoutingText } from '../../federation/phip/routing-authorization.js'
-import { verifyTokenScript } from '../../federation/phip/verify-token.js'
-import { verifyWithdrawalScript } from '../../federation/phip/withdrawal.js'
-import type { IdentityKey } from '../keys/identity-key.js'
+import { systemClock } from '../context.js'
 import { isObject } from '../message.js'
-import { CommandError } from './command.js'
-import { curve } from './curve.js'
-import type { NodeClient } from './node-client.js'
+import { type Command, parseArguments, required, type Surroundings, UsageError } from './command.js'
+import type { JsonObject } from './node-client.js'
+import { asOperator, OPERATOR_OPTIONS, objectsOf } from './operator-client.js'
+import { timeSpan } from './time-span.js'
 
-/** One valid token: a host that takes messages for a recipient. */
-export interface Host {
-  readonly domain: string
-  readonly operatorKey: IdentityKey
-  /** undefined: every box. */
-  readonly boxExpression: string | undefined
-  /** `<txid>.<output index>` */
-  readonly outpoint: string
-  /** Of the recipient's authorization; what a withdrawal names. */
-  readonly text: string
-}
+const OPTIONS = {
+  reason: { type: 'string', value: '<text>', help: 'why; for hold' },
+  limit: { type: 'string', value: '<n>', help: 'hosts at most (default: 1000); for list' },
+  cursor: { type: 'string', value: '<domain>', help: 'go on behind this one; for list' },
+  ...OPERATOR_OPTIONS
+} as const
 
-export interface FoundHosts {
-  readonly hosts: readonly Host[]
-  /** Outputs of the answer that are no valid token or withdrawal of this recipient. */
-  readonly rejected: number
-}
+type Values = ReturnType<typeof parseArguments<typeof OPTIONS>>['values']
 
-/**
- * The hosts that a node's `ls_phip` names for a recipient, each token verified here: its word is not taken. Whether an
- * output is still unspent only the node can say.
- *
- * @throws CommandError as NodeClient, and if the answer is none of a lookup service
- */
-export async function findHosts(client: NodeClient, recipient: IdentityKey): Promise<FoundHosts> {
-  const { network } = await client.document()
-  const answer = await client.postPublicly('/lookup', { service: 'ls_phip', query: { recipient } })
-  if (answer.type !== 'output-list' || !Array.isArray(answer.outputs)) {
-    throw new CommandError('ERR_NO_NODE', `The answer of ${client.url} is not that of a lookup service.`)
-  }
-  const hosts: Host[] = []
-  const withdrawn = new Set<string>()
-  let rejected = 0
-  for (const output of answer.outputs) {
-    const found = outputOf(output)
-    const token = found && verifyTokenScript(curve, found.script, network)
-    const withdrawal = found && verifyWithdrawalScript(curve, found.script, network)
-    if (found !== undefined && token?.ok && token.token.recipient === recipient) {
-      const { domain, operatorKey, boxExpression } = token.token
-      const text = formatRoutingText({ hostKey: operatorKey, domain, boxExpression })
-      hosts.push({ domain, operatorKey, boxExpression, outpoint: found.outpoint, text })
-    } else if (withdrawal?.ok && withdrawal.withdrawal.recipient === recipient) {
-      withdrawn.add(withdrawal.withdrawal.text)
-    } else {
-      rejected++
+const PAGE = 1_000
+
+export const hosts: Command = {
+  usage: `hosts [list] | show|hold|release|forget <domain>`,
+  description: `What the node knows of the hosts it delivers to: those for which something waits, that fail, or that
+are held. 'hold' lets nothing go out to a host until 'release'; its mail waits, and expires.
+'forget' forgets its failures, so that everything is tried at once ('deliveries flush' sends one
+message first). To be run on the node's machine, in its environment.`,
+  options: OPTIONS,
+  async run(args, surroundings) {
+    const { values, positionals } = parseArguments(OPTIONS, args, 2)
+    const [action = 'list', domain] = positionals
+    if (action === 'list') {
+      if (domain !== undefined) throw new UsageError(`Unexpected argument '${domain}'`)
+      return list(values, surroundings)
     }
+    const path = PATHS[action]
+    if (path === undefined) throw new UsageError(`there is no 'hosts ${action}'`)
+    if (values.reason !== undefined && action !== 'hold') throw new UsageError('--reason is for hold')
+    const body = { host: required(domain, '<domain>'), reason: values.reason }
+    const answer = await asOperator(values, surroundings, client => client.post(path, body))
+    const host = isObject(answer.host) ? answer.host : {}
+    const note = NOTES[action]?.(answer)
+    if (note !== undefined) surroundings.output.say(note)
+    surroundings.output.event({ ...answer, ...host, host: body.host }, hostLine(host))
   }
-  return { hosts: hosts.filter(({ text }) => !withdrawn.has(text)), rejected }
 }
 
-function outputOf(output: unknown): { readonly script: Uint8Array; readonly outpoint: string } | undefined {
-  if (!isObject(output) || !Array.isArray(output.beef)) return undefined
-  const index = Number(output.outputIndex)
-  try {
-    const { subject } = parseBeef(Uint8Array.from(output.beef))
-    const script = subject.outputs[index]?.lockingScript
-    return script === undefined ? undefined : { script, outpoint: `${subject.txid}.${index}` }
-  } catch {
-    // Whatever a stranger put there is not a transaction.
-    return undefined
+const PATHS: Readonly<Partial<Record<string, string>>> = {
+  show: '/operator/host',
+  hold: '/operator/holdHost',
+  release: '/operator/releaseHost',
+  forget: '/operator/forgetHost'
+}
+
+const NOTES: Readonly<Partial<Record<string, (answer: JsonObject) => string | undefined>>> = {
+  release: ({ released }) => (released === true ? undefined : 'It was not held.'),
+  forget: ({ forgotten }) => (forgotten === true ? undefined : 'There were no failures to forget.')
+}
+
+async function list(values: Values, surroundings: Surroundings): Promise<void> {
+  const { output } = surroundings
+  const limit = Number(values.limit ?? PAGE)
+  if (!Number.isSafeInteger(limit) || limit < 1) throw new UsageError('--limit is a positive number')
+  await asOperator(values, surroundings, async client => {
+    let left = limit
+    let cursor: unknown = values.cursor
+    do {
+      const page = await client.post('/operator/hosts', { cursor, limit: Math.min(left, PAGE) })
+      const found = objectsOf(page.hosts)
+      for (const host of found) output.event(host, hostLine(host))
+      left -= found.length
+      cursor = page.nextCursor
+    } while (cursor !== undefined && left > 0)
+    if (left === limit) output.say('Nothing waits, no host fails, none is held.')
+    if (cursor !== undefined) output.event({ nextCursor: cursor }, `There are more: --cursor ${cursor}`)
+  })
+}
+
+/** Everything in one line. */
+function hostLine(host: JsonObject): string {
+  const now = systemClock.now()
+  return [`${host.host}  ${waitingOf(host, now)}`, ...remarks(host, now)].join('; ')
+}
+
+function waitingOf({ waiting, waitingIsMore, oldestAt, underWay }: JsonObject, now: number): string {
+  if (waiting === 0) return 'nothing waits'
+  const oldest = `oldest since ${timeSpan(Number(oldestAt), now)}`
+  const calls = underWay === 0 ? '' : `, ${underWay} in calls now`
+  return `${waiting}${waitingIsMore === true ? ' and more' : ''} wait, ${oldest}${calls}`
+}
+
+function* remarks(host: JsonObject, now: number): Generator<string> {
+  const { failures, failingSince, lastAnswer, heldAt, heldReason, nextAttemptAt, operatorKey } = host
+  if (failures === 0) yield 'no failures'
+  else yield `failed ${failures} times since ${timeSpan(Number(failingSince), now)}`
+  if (lastAnswer !== null) yield `last answer ${lastAnswer}`
+  if (heldAt !== null) {
+    yield `HELD since ${timeSpan(Number(heldAt), now)}${heldReason === null ? '' : ` (${heldReason})`}`
+  } else if (nextAttemptAt !== null) {
+    const next = Number(nextAttemptAt)
+    yield next <= now ? 'due now' : `next try in ${timeSpan(now, next)}`
   }
+  if (host.isServed === false) yield 'BLOCKED'
+  if (operatorKey !== null) yield `operator ${operatorKey}${host.isProven === true ? ' (proven)' : ''}`
 }

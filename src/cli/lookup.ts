@@ -1,6 +1,6 @@
 import { type Command, parseArguments, required } from './command.js'
-import { findHosts } from './hosts.js'
 import { NODE_OPTION, NodeClient, nodeUrl } from './node-client.js'
+import { findHosts } from './recipient-hosts.js'
 import { createAnonymous, resolveIdentityKey } from './user-key.js'
 
 export const lookup: Command = {

@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { authorizeRouting, authorizeSending } from './authorizations.js'
 import { CommandError } from './command.js'
-import { findHosts } from './hosts.js'
 import type { MeshNode } from './mesh-node.js'
 import { acknowledgeMessages, listMessages, type ReceivedMessage, sendMessage } from './messages.js'
 import { NodeClient } from './node-client.js'
 import { duration, type Output } from './output.js'
+import { findHosts } from './recipient-hosts.js'
 import type { User } from './user-key.js'
 
 /** Somebody at his home host. */

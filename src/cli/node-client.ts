@@ -182,7 +182,8 @@ export function parseNodeDocument(status: number, body: Uint8Array): NodeDocumen
   return { identityKey, domain: document.domain, network }
 }
 
-function accepted(status: number, body: Uint8Array, url: string): JsonObject {
+/** The JSON of a 2xx answer. @throws CommandError with the code and description of any other */
+export function accepted(status: number, body: Uint8Array, url: string): JsonObject {
   const json = jsonObject(body)
   if (json === undefined) throw new CommandError('ERR_NO_NODE', `${url} answers ${status}, and no JSON.`)
   if (status >= 200 && status < 300) return json

@@ -1,8 +1,8 @@
 import { asUser, CLIENT_OPTIONS } from './as-user.js'
 import { revokeRouting, withdrawRouting } from './authorizations.js'
 import { type Command, CommandError, parseArguments, UsageError } from './command.js'
-import { findHosts } from './hosts.js'
 import type { NodeClient } from './node-client.js'
+import { findHosts } from './recipient-hosts.js'
 
 const OPTIONS = {
   withdraw: { type: 'boolean', help: 'publish a signed withdrawal, which voids the authorization for good' },

@@ -5,7 +5,7 @@ import { Folder, Program } from './program.js'
 
 const COMMANDS = [
   ...['start', 'mesh', 'doctor', 'keygen', 'whoami', 'send', 'list', 'ack'],
-  ...['watch', 'authorize', 'revoke', 'lookup']
+  ...['watch', 'authorize', 'revoke', 'lookup', 'deliveries', 'hosts', 'block', 'unblock', 'allow', 'unallow']
 ]
 
 describe('command line', function () {

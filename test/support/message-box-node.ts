@@ -10,6 +10,7 @@ import { mountEndpoints } from '../../src/endpoint.js'
 import { createHttpServer } from '../../src/http-server.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
+import { OperatorLists } from '../../src/operator-lists.js'
 import { createRates } from '../../src/rates/rates.js'
 import { StoredMessages } from '../../src/storage/messages.js'
 import { postgresRateStore } from '../../src/storage/rate-limits.js'
@@ -67,6 +68,10 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
     storedMessages: new StoredMessages(database, allLimits.listBytes),
     metrics,
     rates,
+    operatorLists: new OperatorLists({
+      own: { identityKey: keys.identityKey, domain: config.publicDomain },
+      onRefused: metrics.blocked
+    }),
     forwarding: { matches: () => false, nudge: () => undefined }
   }
   const epoch = await createSessionEpoch(context.database, clock, context.logger)

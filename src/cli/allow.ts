@@ -1,0 +1,3 @@
+import { addCommand } from './operator-list.js'
+
+export const allow = addCommand('allow')

@@ -1,0 +1,3 @@
+import { removeCommand } from './operator-list.js'
+
+export const unblock = removeCommand('block')
