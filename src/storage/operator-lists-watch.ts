@@ -76,8 +76,11 @@ class Watch implements OperatorListsWatch {
           { err: error },
           'the lists of the operator cannot be read; the last ones count'
         )
-        await client?.end().catch(() => undefined)
+        // A connection that worked and was lost is made anew at once.
+        const hasWorked = client !== undefined && this.#revision !== undefined
+        client?.end().catch(() => undefined)
         client = undefined
+        if (hasWorked) continue
         await delay(LOOK_AGAIN_MILLISECONDS, undefined, { signal: this.#stopping.signal }).catch(
           () => undefined
         )
@@ -97,10 +100,15 @@ class Watch implements OperatorListsWatch {
     // Its next statement fails, and the connection is made anew.
     client.on('error', () => this.#announce())
     client.on('notification', () => this.#announce())
-    await client.connect()
-    // Before the first reading: what changes meanwhile is told.
-    await client.query('listen operator_lists')
     this.#revision = undefined
+    try {
+      await client.connect()
+      // Before the first reading: what changes meanwhile is told.
+      await client.query('listen operator_lists')
+    } catch (error) {
+      client.end().catch(() => undefined)
+      throw error
+    }
     return client
   }
 
