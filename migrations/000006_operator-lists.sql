@@ -54,3 +54,13 @@ create table held_domains (
   reason text,
   held_at bigint not null
 );
+
+-- How many deliveries wait for a domain, counted up to p_most. Along the index whatever the planner thinks of it: it takes
+-- the limit for none, and gathers all that wait before it counts.
+create function count_pending(p_domain text, p_most bigint) returns bigint
+language plpgsql stable set enable_bitmapscan = off set enable_seqscan = off as $$
+begin
+  return (select count(*) from (
+    select from deliveries where domain = p_domain and state = 'pending' limit p_most
+  ) waiting);
+end $$;

@@ -40,7 +40,7 @@ export interface DeliveryPage {
 }
 
 /** Rows of one index that a page looks at: with a filter that finds nothing it ends there, and goes on with its cursor. */
-const WINDOW = 5_000
+const WINDOW = 1_000
 
 const COLUMNS = `d.id, d.domain, d.host_key, d.recipient, d.sender, d.message_box, d.message_id, d.name, d.first_hand,
   d.state, d.attempts, d.next_attempt_at, d.claimed_until, d.last_answer, d.created_at, d.finished_at, d.expires_at,
@@ -94,14 +94,6 @@ const OF_SENDER = walk(
   ['', 0],
   row => [row.message_id, row.id]
 )
-const PENDING_OF_DOMAIN = walk(
-  'domain',
-  // Spelled as a range: see claim_deliveries.
-  `domain between $2::text and $2::text and state = 'pending' and id > $6::bigint and ($5::text is null or true)`,
-  'domain, id',
-  ['', 0],
-  row => ['', row.id]
-)
 const PENDING = walk(
   'pending',
   `state = 'pending' and (domain, id) > ($5::text, $6::bigint)`,
@@ -130,21 +122,27 @@ export async function deliveryPage(
   cursor: string | undefined,
   limit: number
 ): Promise<DeliveryPage | undefined> {
-  const { page, end, start, keyOf } = walkFor(filter)
-  const after = cursor === undefined ? start : parseCursor(cursor, start)
+  const walk = walkFor(filter)
+  const { page, end, keyOf } = walk
+  const after = cursor === undefined ? startOf(walk, filter) : parseCursor(cursor, walk.start)
   if (after === undefined) return undefined
   const values = [filter.state, filter.domain, filter.recipient, filter.sender].map(value => value ?? null)
   const deliveries = await database.query<ShownDelivery>(page, [...values, ...after, limit])
   if (deliveries.length === limit) return { deliveries, cursor: formatCursor(keyOf(deliveries.at(-1)!)) }
   const [last] = await database.query<ShownDelivery>(end, [...values, ...after])
-  return { deliveries, cursor: last === undefined ? undefined : formatCursor(keyOf(last)) }
+  const isOver = last === undefined || (walk === PENDING && (filter.domain ?? last.domain) !== last.domain)
+  return { deliveries, cursor: isOver ? undefined : formatCursor(keyOf(last)) }
 }
 
-function walkFor({ state, domain, recipient, sender }: DeliveryFilter): Walk {
+/** What waits for one host stands together in the index of all that waits. */
+function startOf(walk: Walk, { domain }: DeliveryFilter): Walk['start'] {
+  return walk === PENDING && domain !== undefined ? [domain, 0] : walk.start
+}
+
+function walkFor({ state, recipient, sender }: DeliveryFilter): Walk {
   if (recipient !== undefined) return OF_RECIPIENT
   if (sender !== undefined) return OF_SENDER
-  if (state !== 'pending') return NEWEST_FIRST
-  return domain === undefined ? PENDING : PENDING_OF_DOMAIN
+  return state === 'pending' ? PENDING : NEWEST_FIRST
 }
 
 function formatCursor(key: readonly [string | number, string | number]): string {

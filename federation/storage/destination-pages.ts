@@ -26,16 +26,14 @@ export interface Destination {
 /** Deliveries of one destination that are counted. */
 export const MOST_COUNTED = 10_000
 
-const ABOUT = `k.domain, counted.depth, counted.under_way, oldest.created_at as oldest_at, oldest.host_key,
+const ABOUT = `k.domain, count_pending(k.domain, ${MOST_COUNTED + 1}) as depth, calls.under_way, oldest.created_at as oldest_at, oldest.host_key,
     oldest.next_attempt_at as oldest_next_attempt_at, oldest.last_answer as oldest_last_answer,
     b.failures, b.failing_since, b.backoff_until, b.last_answer, h.held_at, h.reason as held_reason
   from known k
   cross join lateral (
-    select count(*) as depth, count(*) filter (where claimed_until > $1::bigint) as under_way from (
-      select claimed_until from deliveries where domain between k.domain and k.domain and state = 'pending'
-      order by domain, id limit ${MOST_COUNTED + 1}
-    ) waiting
-  ) counted
+    select count(*) as under_way from deliveries
+    where domain = k.domain and state = 'pending' and claimed_until is not null and claimed_until > $1::bigint
+  ) calls
   left join lateral (
     select created_at, host_key, next_attempt_at, last_answer from deliveries
     where domain between k.domain and k.domain and state = 'pending' order by domain, id limit 1

@@ -31,8 +31,8 @@ type Values = ReturnType<typeof parseArguments<typeof OPTIONS>>['values']
 
 /** Deliveries of one call. */
 const PAGE = 1_000
-/** Calls of one list: each looks at thousands of rows; whoever needs more goes on with the cursor. */
-const MOST_CALLS = 200
+/** Calls of one list: each looks at a thousand rows; whoever needs more goes on with the cursor. */
+const MOST_CALLS = 1_000
 
 export const deliveries: Command = {
   usage: `deliveries [list] | show <id> | retry <id>… | drop <id>… | flush <domain>`,

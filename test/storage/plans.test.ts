@@ -7,6 +7,9 @@ import {
   finishDelivery,
   pruneFederation
 } from '../../federation/storage/deliveries.js'
+import { type DeliveryFilter, deliveryPage } from '../../federation/storage/delivery-pages.js'
+import { destinationPage } from '../../federation/storage/destination-pages.js'
+import { hastenSome, makeDue, pendingDomains } from '../../federation/storage/steering.js'
 import type { Database } from '../../src/storage/database.js'
 import { pruneMessageBoxes } from '../../src/storage/messages.js'
 import { type Answer, TestUser } from '../support/client.js'
@@ -257,6 +260,46 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
       planBox(database, box, run * 200, 200, Date.now(), node.node.context.keys.publicKey, new Map())
     )
     for (const observed of all) expectIndexed(observed, 1_000, 'messages', 'envelopes')
+  })
+
+  const everything = { state: undefined, domain: undefined, recipient: undefined, sender: undefined }
+  const FILTERS: readonly (readonly [string, Partial<DeliveryFilter>])[] = [
+    ['that wait', { state: 'pending' }],
+    ['that wait for one host', { state: 'pending', domain: BUSY_DOMAIN }],
+    ['of one recipient', { recipient: recipientKey(1) }],
+    ['of one recipient, none of which fits', { recipient: recipientKey(1), domain: 'none.example.org' }],
+    ['of one sender', { sender: recipientKey(2), state: 'refused' }],
+    ['of one host in any state', { domain: 'none.example.org' }]
+  ]
+  for (const [what, filter] of FILTERS) {
+    it(`a page of deliveries ${what} is one step of an index for each of a bounded number`, async () => {
+      let cursor: string | undefined
+      const all = await repeated(async () => {
+        const page = await deliveryPage(database, { ...everything, ...filter }, cursor, 100)
+        // There is more, also where nothing fits.
+        expect(page?.cursor).to.be.a('string')
+        cursor = page?.cursor
+      })
+      for (const observed of all) expectIndexed(observed, 1_100, 'deliveries')
+    })
+  }
+
+  it('hosts are shown by a bounded look at what waits for each', async () => {
+    const all = await repeated(async () => {
+      const page = await destinationPage(database, Date.now(), BUSY_DOMAIN.slice(0, -1), 10)
+      expect(page.map(({ domain }) => domain)).to.include(BUSY_DOMAIN)
+      expect(page.find(({ domain }) => domain === BUSY_DOMAIN)?.depth).to.equal(10_001)
+    })
+    for (const observed of all) expectIndexed(observed, 12_000, 'deliveries')
+  })
+
+  it('what waits is hastened by a bounded number at a time', async () => {
+    const all = await repeated(async () => {
+      expect((await hastenSome(database, SINGLE_LANE_DOMAIN, 0, 0, 100)).lookedAt).to.equal(100)
+      await makeDue(database, [1, 2, 3], 0)
+      expect(await pendingDomains(database, '', 100)).to.have.length(100)
+    })
+    for (const observed of all) expectIndexed(observed, 250, 'deliveries')
   })
 
   it('what has expired is deleted on indexes', async () => {
