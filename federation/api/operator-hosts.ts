@@ -28,12 +28,7 @@ export const hosts: AuthenticatedEndpoint<FederationContext> = {
   async handler(request, context) {
     const body = parseBody(request.json())
     const limit = parseLimit(body)
-    const rows = await destinationPage(
-      context.database,
-      context.clock.now(),
-      parseCursor(body)?.replaceAll('\0', '') ?? '',
-      limit
-    )
+    const rows = await destinationPage(context.database, context.clock.now(), parseCursor(body) ?? '', limit)
     const last = rows.length === limit ? rows.at(-1) : undefined
     return {
       body: {

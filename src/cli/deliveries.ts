@@ -80,7 +80,7 @@ const ACTIONS: Readonly<Partial<Record<string, Action>>> = {
     const { retried } = await asOperator(values, surroundings, client =>
       client.post('/operator/retryDeliveries', { ids })
     )
-    tell(surroundings.output, 'retried', ids, retried, 'tried now', 'is not pending')
+    tell(surroundings.output, 'retried', ids, retried, 'tried now', 'Not pending')
   },
 
   async drop(rest, values, surroundings) {
@@ -97,7 +97,7 @@ const ACTIONS: Readonly<Partial<Record<string, Action>>> = {
     const { dropped } = await asOperator(values, surroundings, client =>
       client.post('/operator/dropDeliveries', { ids })
     )
-    tell(output, 'dropped', ids, dropped, 'dropped', 'has ended, or is in a call right now')
+    tell(output, 'dropped', ids, dropped, 'dropped', 'Ended already, or in a call right now')
   },
 
   async flush([domain, ...rest], values, surroundings) {
@@ -188,7 +188,7 @@ function tell(
     if (set.has(id)) output.event({ status: 'success', id, [name]: true }, `${id} is ${success}.`)
   }
   if (failed.length > 0)
-    throw new CommandError('ERR_DELIVERY_NOT_PENDING', `${failed.join(', ')} ${failure}.`)
+    throw new CommandError('ERR_DELIVERY_NOT_PENDING', `${failure}: ${failed.join(', ')}.`)
 }
 
 function deliveryLine(delivery: JsonObject): string {

@@ -94,7 +94,7 @@ async function makeChange(client: OperatorClient, output: Output, change: Change
   const { changed, processes } = await client.post('/operator/changeList', change)
   const { running, applied } = isObject(processes) ? processes : {}
   const { list, kind, values, remove } = change
-  const state = `${remove ? 'not ' : ''}${list === 'block' ? 'blocked' : 'allowed'}`
+  const state = remove ? `off the list '${list}'` : list === 'block' ? 'blocked' : 'allowed'
   for (const value of values) {
     output.event(
       { status: 'success', list, kind, value, listed: !remove, processes },
