@@ -41,7 +41,7 @@ export const otherCalls: readonly { readonly method: 'GET' | 'POST'; readonly pa
 ]
 
 /** On the admin port, which is closed to others. */
-const ADMIN = ['/metrics']
+const ADMIN = /^\/metrics$|^\/operator\//
 
 /** Every path that an endpoint file exports, in order. */
 export async function listedEndpoints(): Promise<string[]> {
@@ -58,7 +58,7 @@ export async function listedEndpoints(): Promise<string[]> {
       }
     }
   }
-  return [...paths].filter(path => !ADMIN.includes(path)).sort()
+  return [...paths].filter(path => !ADMIN.test(path)).sort()
 }
 
 export interface CallsOptions {
