@@ -11,15 +11,16 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:context|errors|logger|metrics|json|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|storage\/(?:database|messages|sent-messages|collisions|quotas|replays|operator-lists))\.ts$/
+  /^src\/(?:context|errors|logger|metrics|json|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|storage\/(?:database|messages|sent-messages|collisions|quotas|replays|operator-lists))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {
   pg: /^src\/storage\//,
   'node-pg-migrate': /^src\/storage\/migrate\.ts$/,
   bullmq: /^federation\/queue\.ts$/,
-  ioredis: /^federation\/queue\.ts$|^src\/rates\/redis-store\.ts$/,
+  ioredis: /^federation\/queue\.ts$|^src\/(?:rates\/redis-store|live\/redis-notifications)\.ts$/,
   'rate-limiter-flexible': /^src\/(?:rates\/redis-store|storage\/rate-limits)\.ts$/,
+  'socket.io': /^src\/live\/sockets\.ts$/,
   undici: /^federation\/channel\//,
   re2js: /^federation\/phip\/box-expression\.ts$/,
   '@bsv/overlay': /^federation\/overlay\//,

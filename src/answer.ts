@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import type { Reply } from './endpoint.js'
 import { ApiError } from './errors.js'
 import { LargeAnswers } from './large-answers.js'
@@ -16,13 +17,14 @@ export interface Draining {
 
 /** Sets status, headers and the body's final bytes, so that what is signed is what is sent. */
 export function setReply(ctx: RequestContext, { status = 200, body, headers }: Reply): void {
-  ctx.state.answer = Buffer.isBuffer(body)
-    ? { status, headers: { ...headers }, body }
-    : {
-        status,
-        headers: { 'content-type': 'application/json', ...headers },
-        body: Buffer.from(JSON.stringify(body))
-      }
+  ctx.state.answer =
+    Buffer.isBuffer(body) || body instanceof Readable
+      ? { status, headers: { ...headers }, body }
+      : {
+          status,
+          headers: { 'content-type': 'application/json', ...headers },
+          body: Buffer.from(JSON.stringify(body))
+        }
 }
 
 /** The one place where an error becomes an answer. What is no ApiError is logged and told without detail. */
@@ -64,18 +66,31 @@ export function sendAnswers(draining: Draining, everyAnswer: Readonly<Record<str
     const { answer } = ctx.state
     // Nobody is left to be answered.
     if (answer === undefined) return void ctx.res.destroy()
+    const { body } = answer
+    if (body instanceof Readable) return stream(ctx, everyAnswer, { ...answer, body })
     const mayFollow = isRead(ctx.req) || (await discardBody(ctx.req)) || ctx.req.destroyed
     // Looked at last: draining may have begun meanwhile.
-    writeHead(ctx, everyAnswer, answer, draining.active || !mayFollow)
-    if (mayFollow) largeAnswers.end(ctx.res, answer.body)
-    else endLater(ctx, answer.body)
+    writeHead(ctx, everyAnswer, { ...answer, body }, draining.active || !mayFollow)
+    if (mayFollow) largeAnswers.end(ctx.res, body)
+    else endLater(ctx, body)
   }
+}
+
+/** What has no end in sight: until the client goes away, or the body ends. */
+function stream(
+  { res }: RequestContext,
+  everyAnswer: Readonly<Record<string, string>>,
+  { status, headers, body }: Answer & { readonly body: Readable }
+): void {
+  res.writeHead(status, { ...everyAnswer, ...headers })
+  res.once('close', () => body.destroy())
+  body.pipe(res)
 }
 
 function writeHead(
   { res }: RequestContext,
   everyAnswer: Readonly<Record<string, string>>,
-  { status, headers, body }: Answer,
+  { status, headers, body }: Answer & { readonly body: Buffer },
   isLast: boolean
 ): void {
   const all: Record<string, string | number> = { ...everyAnswer, ...headers, 'content-length': body.length }

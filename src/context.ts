@@ -1,6 +1,8 @@
 import type { Config } from './config.js'
 import type { Curve } from './curve/curve.js'
 import type { KeyDeriver } from './keys/key-deriver.js'
+import type { Arrivals } from './live/arrivals.js'
+import type { LiveConnections } from './live/live-connections.js'
 import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
 import type { OperatorLists } from './operator-lists.js'
@@ -26,6 +28,8 @@ export interface Context {
   /** The node's identity key and everything derived from it. */
   readonly keys: KeyDeriver
   readonly database: Database
+  /** Tells live readers what has arrived. */
+  readonly arrivals: Arrivals
   readonly metrics: Metrics
   readonly rates: Rates
   readonly operatorLists: OperatorLists
@@ -41,6 +45,7 @@ export interface Forwarding {
 
 /** What the endpoints of message boxes work with. */
 export interface LocalContext extends Context {
+  readonly connections: LiveConnections
   readonly forwarding: Forwarding
   readonly sentMessages: SentMessages
   readonly storedMessages: StoredMessages

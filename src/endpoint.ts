@@ -55,7 +55,10 @@ export interface AuthenticatedRequest extends EndpointRequest {
 export interface Reply {
   /** 200 where absent. Never 204 or another status without a body: stock clients hang on it. */
   readonly status?: number
-  /** Sent as JSON; a Buffer is sent as it is, with `content-type` among the headers. */
+  /**
+   * Sent as JSON; a Buffer is sent as it is, and of public endpoints a Readable as it comes, with `content-type` among the
+   * headers.
+   */
   readonly body: object
   /** Lower-case names. `x-bsv-*` headers are signed for authenticated callers. */
   readonly headers?: Readonly<Record<string, string>>

@@ -4,6 +4,7 @@ import type { Context, Forwarding, LocalContext } from './context.js'
 import { ApiError, badRequest } from './errors.js'
 import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
 import { verifyPortableSignature } from './keys/portable-signature.js'
+import type { Arrival } from './live/arrivals.js'
 import {
   CLOCK_TOLERANCE,
   isIntegerId,
@@ -61,6 +62,7 @@ export async function acceptSentMessage(
   throwRefusal(outcomes, sorted, caller.envelope.carriesAuthorization)
   const domains = outcomes.flatMap(outcome => outcome.domains ?? [])
   if (domains.length > 0) context.forwarding.nudge(domains)
+  context.arrivals.announce(arrivalsOf(outcomes, sorted, message.messageBox))
   const byRecipient = new Map(
     outcomes.map(outcome => [sorted[outcome.recipient_index - 1]!.recipient.toString('hex'), outcome])
   )
@@ -73,6 +75,20 @@ export async function acceptSentMessage(
       forwardable: outcome.forwardable
     }
   })
+}
+
+/** What has come into boxes of this host. */
+function arrivalsOf(
+  outcomes: readonly SentOutcome[],
+  recipients: readonly SentRecipient[],
+  messageBox: string
+): Arrival[] {
+  return outcomes
+    .filter(({ outcome, delivery }) => outcome === 'accepted' && delivery !== 'forwarding')
+    .map(({ recipient_index }) => ({
+      recipient: recipients[recipient_index - 1]!.recipient.toString('hex') as IdentityKey,
+      messageBox
+    }))
 }
 
 /**

@@ -7,8 +7,10 @@ import { isOperator } from '../federation/storage/operators.js'
 import { acknowledgeMessage } from './api/acknowledge-message.js'
 import { type Dependency, healthz, readyz } from './api/health.js'
 import { listMessages } from './api/list-messages.js'
+import { messageStream } from './api/message-stream.js'
 import { metrics as metricsEndpoint } from './api/metrics.js'
 import { sendMessage } from './api/send-message.js'
+import { streamTicket } from './api/stream-ticket.js'
 import { createApp } from './app.js'
 import { trustedProxyTest } from './client-address.js'
 import type { Configuration } from './config.js'
@@ -20,6 +22,11 @@ import { identityKeyBytes } from './keys/identity-key.js'
 import { KeyDeriver } from './keys/key-deriver.js'
 import { type LoadedKey, loadIdentityKey } from './keys/key-file.js'
 import { Lifecycle } from './lifecycle.js'
+import { Arrivals } from './live/arrivals.js'
+import { LiveConnections } from './live/live-connections.js'
+import type { OpenNotifications } from './live/notifications.js'
+import { redisNotifications } from './live/redis-notifications.js'
+import { attachSockets } from './live/sockets.js'
 import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
 import { onlyForOperator } from './operator-endpoint.js'
@@ -35,6 +42,7 @@ import { StoredMessages } from './storage/messages.js'
 import { migrate } from './storage/migrate.js'
 import { watchOperatorLists } from './storage/operator-lists-watch.js'
 import { checkDatabase, claimDatabase } from './storage/owner.js'
+import { postgresNotifications } from './storage/postgres-notifications.js'
 import { postgresRateStore } from './storage/rate-limits.js'
 import { admitRequest, createSessionEpoch } from './storage/replays.js'
 import { SentMessages } from './storage/sent-messages.js'
@@ -111,7 +119,23 @@ async function start(
   const { connectionString } = database
   const listsWatch = await watchOperatorLists({ connectionString, logger, lists: operatorLists })
   lifecycle.add('lists of the operator', () => listsWatch.stop())
-  const context: Context = { config, logger, clock, curve, keys, database, metrics, rates, operatorLists }
+  const arrivals = new Arrivals(
+    openNotifications(secrets.redisUrl, keys.identityKey, database, logger),
+    logger
+  )
+  lifecycle.add('arrivals', () => arrivals.close())
+  const context: Context = {
+    config,
+    logger,
+    clock,
+    curve,
+    keys,
+    database,
+    arrivals,
+    metrics,
+    rates,
+    operatorLists
+  }
   const federation = await createFederation(context, {
     redisUrl: secrets.redisUrl,
     random: Math.random,
@@ -121,6 +145,7 @@ async function start(
   lifecycle.add('federation', () => federation.close())
   const local: LocalContext = {
     ...context,
+    connections: new LiveConnections(),
     forwarding: federation.forwarding,
     sentMessages: new SentMessages(database, keys.publicKey, config.limits),
     storedMessages: new StoredMessages(database, config.limits.listBytes)
@@ -154,14 +179,14 @@ async function start(
     const server = createHttpServer(app, isForOperator ? {} : limits)
     await listening(server, host, port)
     lifecycle.add(name, () => closeServer(server))
-    return urlOf(server, host)
+    return { server, url: urlOf(server, host) }
   }
 
   const steering = onlyForOperator(federation.operatorEndpoints, {
     identityKey: keys.identityKey,
     admit: replay => admitRequest(database, replay)
   })
-  const adminUrl = await listen(
+  const { url: adminUrl } = await listen(
     'admin server',
     '127.0.0.1',
     config.adminPort,
@@ -175,17 +200,21 @@ async function start(
     lifecycle.add('pruning', () => pruning.stop())
   }
   const endpoints = [
-    ...mountEndpoints([sendMessage, listMessages, acknowledgeMessage], local),
+    ...mountEndpoints<LocalContext>(
+      [sendMessage, listMessages, acknowledgeMessage, streamTicket, messageStream],
+      local
+    ),
     ...federation.endpoints
   ]
-  const url =
-    config.role === 'worker'
-      ? undefined
-      : await listen('API server', config.host, config.port, endpoints, {
-          rates,
-          admission: operatorLists,
-          isForOperator: false
-        })
+  let url: string | undefined
+  if (config.role !== 'worker') {
+    const options = { rates, admission: operatorLists, isForOperator: false }
+    const api = await listen('API server', config.host, config.port, endpoints, options)
+    url = api.url
+    const sockets = attachSockets(api.server, { context: local, auth: { keys, curve, clock, epoch } })
+    lifecycle.add('sockets', () => sockets.close())
+    lifecycle.add('live connections', () => local.connections.close())
+  }
 
   return {
     url,
@@ -222,6 +251,18 @@ async function openDatabase(
   })
   lifecycle.add('database', () => database.close())
   return database
+}
+
+function openNotifications(
+  redisUrl: string | undefined,
+  identityKey: string,
+  database: Database,
+  logger: Logger
+): OpenNotifications {
+  return listener =>
+    redisUrl === undefined
+      ? postgresNotifications(database.connectionString, 'arrivals', listener, logger)
+      : redisNotifications(redisUrl, `${identityKey}:arrivals`, listener)
 }
 
 function openRateStore(redisUrl: string | undefined, identityKey: string, database: Database): RateStore {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import type Koa from 'koa'
 import type { Caller } from './auth/caller.js'
 import type { RequestTarget } from './auth/request-target.js'
@@ -21,7 +22,7 @@ export interface Answer {
   readonly status: number
   /** Beside those of every answer. */
   readonly headers: Record<string, string>
-  readonly body: Buffer
+  readonly body: Buffer | Readable
 }
 
 export type RequestContext = Koa.ParameterizedContext<RequestState>

@@ -223,6 +223,21 @@ const isHers = await isSignedBySender(order, bob.identityKey, 'inbox')
 // #endregion
 step('the sender signed it', isHers)
 
+// #region stream
+/** Bob's messages as they arrive (Server-Sent Events); in a browser: new EventSource(url). */
+const { ticket } = await post(bob, there, '/messages/streamTicket', { messageBoxes: ['inbox'] })
+const stream = await fetch(`${there}/messages/stream?ticket=${ticket}`)
+await post(alice, there, '/sendMessage', {
+  message: { recipient: bob.identityKey, messageBox: 'inbox', body: 'live' }
+})
+const events = []
+for await (const piece of stream.body.pipeThrough(new TextDecoderStream())) {
+  events.push(...piece.split('\n\n').filter(Boolean))
+  if (events.length >= 2) break
+}
+// #endregion
+step('stream', events)
+
 // #region acknowledge
 const acknowledged = await post(bob, there, '/acknowledgeMessage', {
   messageIds: received.map(message => message.messageId)

@@ -89,6 +89,8 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     } finally {
       handovers.undoAllBut(stored)
     }
+    const { messageBox } = judged.message
+    context.arrivals.announce([...stored].map(recipient => ({ recipient, messageBox })))
     if (results.every(result => result.code === 'ERR_NOT_HOME')) {
       throw new ApiError(
         403,

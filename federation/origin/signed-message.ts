@@ -3,7 +3,8 @@ import type { Limits } from '../../src/config.js'
 import type { Curve } from '../../src/curve/curve.js'
 import { ApiError } from '../../src/errors.js'
 import { parseJson } from '../../src/json.js'
-import { isObject, type Message, parseMessage } from '../../src/message.js'
+import { liveSendRequest } from '../../src/live-send.js'
+import { type Message, parseMessage } from '../../src/message.js'
 import type { SignedMessageFormat } from '../../src/names.js'
 
 export interface SignedMessage {
@@ -40,7 +41,7 @@ export function readSignedMessage(
       if (format === 'brc104') return undefined
     }
     const json = parseJson(signedBytes)
-    if (format === 'brc103') return { format, message: parseMessage(curve, limits, liveSend(json)) }
+    if (format === 'brc103') return { format, message: parseMessage(curve, limits, liveSendRequest(json)) }
     return { format: 'authrite', message: parseMessage(curve, limits, json) }
   } catch (error) {
     if (error instanceof ApiError && !NOT_TAKEN.has(error.code)) return undefined
@@ -56,12 +57,4 @@ function requestBody(signedBytes: Buffer): Buffer | undefined {
   if (!/^\/+sendMessage$/.test(request.path)) return undefined
   if (request.headers.some(header => header.name === 'authorization')) return undefined
   return request.body
-}
-
-/** A live send as a /sendMessage request: recipient and box come from the room, `<recipient>-<message box>`. */
-function liveSend(json: unknown): unknown {
-  if (!isObject(json) || json.eventName !== 'sendMessage' || !isObject(json.data)) return undefined
-  const { roomId, message } = json.data
-  if (typeof roomId !== 'string' || roomId[66] !== '-' || !isObject(message)) return undefined
-  return { message: { ...message, recipient: roomId.slice(0, 66), messageBox: roomId.slice(67) } }
 }

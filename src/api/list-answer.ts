@@ -1,6 +1,6 @@
 import { shownMessageId } from '../message.js'
 import { Pauses } from '../pauses.js'
-import type { ListedMessage } from '../storage/messages.js'
+import type { ShownMessage } from '../storage/messages.js'
 
 /** Text of this many characters becomes bytes at once. */
 const PIECE = 262_144
@@ -10,7 +10,7 @@ const PIECE = 262_144
  * costs is in here.
  */
 export async function listAnswer(
-  messages: readonly ListedMessage[],
+  messages: readonly ShownMessage[],
   hasMore: boolean,
   nextCursor: string | undefined
 ): Promise<Buffer> {
@@ -32,7 +32,8 @@ export async function listAnswer(
   return pieces.length === 0 ? last : Buffer.concat([...pieces, last])
 }
 
-function messageJson(row: ListedMessage): string {
+/** A message as clients read it: every spelling of its members that they look for. */
+export function messageJson(row: ShownMessage): string {
   const time = `"${new Date(row.created_at).toISOString()}"`
   const { body } = row
   // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.

@@ -1,50 +1,109 @@
+import type { Caller } from '../auth/caller.js'
 import { StaleSession } from '../auth/stale-session.js'
 import type { Limits } from '../config.js'
 import type { LocalContext } from '../context.js'
-import type { AuthenticatedEndpoint } from '../endpoint.js'
+import type { AuthenticatedEndpoint, Reply } from '../endpoint.js'
 import { badRequest } from '../errors.js'
+import { BoxWatch } from '../live/box-watch.js'
 import { isObject, parseMessageBox } from '../message.js'
-import type { Cursor, ListedMessage } from '../storage/messages.js'
+import { messagesBehind } from '../storage/live-messages.js'
+import type { Cursor, ShownMessage } from '../storage/messages.js'
 import { listAnswer } from './list-answer.js'
+
+/** The longest wait for a message, shorter than any proxy's patience. */
+const WAIT_SECONDS = 20
 
 /**
  * POST /listMessages (BRC-33): the messages of one of the caller's boxes, oldest first.
  *
- * Body: `{messageBox, limit?, cursor?}`; `limit` 1 to the node's limit (1,000). Answers `{status, messages: [{messageId,
+ * Body: `{messageBox, limit?, cursor?, waitSeconds?}`; `limit` 1 to the node's limit (1,000); where there is nothing, the answer
+ * waits for something to arrive, for `waitSeconds` (0 to 20) at most. Answers `{status, messages: [{messageId,
  * body, sender, createdAt, created_at, updatedAt, updated_at, envelopeId, origin, proof?}], hasMore, nextCursor?}`; less
  * than `limit` where the bodies reach the node's limit of bytes. With `cursor: nextCursor` the next call goes on behind the
  * last message and misses none; without it the oldest come first, so that a client that lists, acknowledges and lists again
  * gets everything. A box that is not there is empty.
  *
  * Errors: 400 ERR_MESSAGEBOX_REQUIRED, ERR_INVALID_MESSAGEBOX, ERR_MESSAGEBOX_TOO_LARGE, ERR_INVALID_LIMIT,
- * ERR_INVALID_CURSOR.
+ * ERR_INVALID_CURSOR, ERR_INVALID_WAIT; 429 ERR_TOO_MANY_CONNECTIONS.
  */
 export const listMessages: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
   path: '/listMessages',
   authenticated: true,
-  async handler(request, { clock, config, storedMessages }) {
+  async handler(request, context) {
     const { caller } = request
-    const { messageBox, limit, cursor } = parseListRequest(config.limits, request.json())
-    const rows = await storedMessages.list({
-      replay: caller.replay,
-      recipient: caller.identityKeyBytes,
+    const asked = parseListRequest(context.config.limits, request.json())
+    if (asked.waitMilliseconds === 0) return answer(await currentMessages(context, caller, asked))
+    // Watched before it is read, so that nothing arrives unseen in between.
+    const watch = new BoxWatch(context, caller.identityKey, asked.messageBox)
+    try {
+      const page = await currentMessages(context, caller, asked)
+      return answer(page.messages.length > 0 ? page : await newMessages(context, caller, asked, watch))
+    } finally {
+      watch.stop()
+    }
+  }
+}
+
+interface PageMessage extends ShownMessage {
+  readonly box_id: number | null
+  readonly position: number
+}
+
+interface Page {
+  readonly messages: readonly PageMessage[]
+  readonly hasMore: boolean
+}
+
+async function currentMessages(
+  { storedMessages, clock }: LocalContext,
+  caller: Caller,
+  { messageBox, cursor, limit }: ListRequest
+): Promise<Page> {
+  const rows = await storedMessages.list({
+    replay: caller.replay,
+    recipient: caller.identityKeyBytes,
+    messageBox,
+    cursor,
+    // One more than is shown tells whether there are more.
+    maximum: limit + 1,
+    now: clock.now()
+  })
+  const [first] = rows
+  if (first!.verdict !== 'fresh') throw new StaleSession(first!.verdict)
+  const messages = first!.box_id === null ? [] : rows.slice(0, limit)
+  return { messages, hasMore: messages.length > 0 && rows.at(-1)!.candidates > messages.length }
+}
+
+/** What arrives while the caller waits; an empty page if nothing does. */
+async function newMessages(
+  { database, config, clock }: LocalContext,
+  caller: Caller,
+  { messageBox, cursor, limit, waitMilliseconds }: ListRequest,
+  watch: BoxWatch
+): Promise<Page> {
+  const end = performance.now() + waitMilliseconds
+  while (await watch.arrival(end - performance.now())) {
+    const found = await messagesBehind(
+      database,
+      caller.identityKeyBytes,
       messageBox,
       cursor,
-      // One more than is shown tells whether there are more.
-      maximum: limit + 1,
-      now: clock.now()
-    })
-    const { verdict } = rows[0]!
-    if (verdict !== 'fresh') throw new StaleSession(verdict)
-    const found = rows[0]!.box_id === null ? [] : rows
-    const shown = found.slice(0, limit)
-    const last = shown.at(-1)
-    const hasMore = last !== undefined && last.candidates > shown.length
-    return {
-      headers: { 'content-type': 'application/json' },
-      body: await listAnswer(shown, hasMore, last && formatCursor(last))
-    }
+      limit + 1,
+      config.limits.listBytes,
+      clock.now()
+    )
+    // Bytes may have cut it short, and more may have arrived: whoever asks again learns it.
+    if (found.length > 0) return { messages: found.slice(0, limit), hasMore: true }
+  }
+  return { messages: [], hasMore: false }
+}
+
+async function answer({ messages, hasMore }: Page): Promise<Reply> {
+  const last = messages.at(-1)
+  return {
+    headers: { 'content-type': 'application/json' },
+    body: await listAnswer(messages, hasMore, last && `${last.box_id}.${last.position}`)
   }
 }
 
@@ -52,26 +111,31 @@ interface ListRequest {
   readonly messageBox: string
   readonly limit: number
   readonly cursor: Cursor | undefined
+  readonly waitMilliseconds: number
 }
 
 function parseListRequest(limits: Limits, body: unknown): ListRequest {
   if (!isObject(body)) throw badRequest('ERR_MESSAGEBOX_REQUIRED', 'The body must be {"messageBox": "…"}.')
-  const { limit = limits.listMessages } = body
-  if (!Number.isSafeInteger(limit) || (limit as number) < 1) {
+  const { limit = limits.listMessages, waitSeconds = 0 } = body
+  if (!isWholeNumber(limit, 1, Number.MAX_SAFE_INTEGER)) {
     throw badRequest('ERR_INVALID_LIMIT', '"limit" must be a positive integer.')
+  }
+  if (!isWholeNumber(waitSeconds, 0, WAIT_SECONDS)) {
+    throw badRequest('ERR_INVALID_WAIT', `"waitSeconds" must be an integer from 0 to ${WAIT_SECONDS}.`)
   }
   return {
     messageBox: parseMessageBox(body.messageBox),
-    limit: Math.min(limit as number, limits.listMessages),
-    cursor: parseCursor(body.cursor)
+    limit: Math.min(limit, limits.listMessages),
+    cursor: parseCursor(body.cursor),
+    waitMilliseconds: waitSeconds * 1000
   }
 }
 
-/** A cursor names the box by its number, so that one of a box that was deleted begins the new box from its start. */
-function formatCursor(message: ListedMessage): string {
-  return `${message.box_id}.${message.position}`
+function isWholeNumber(value: unknown, least: number, most: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
 }
 
+/** A cursor names the box by its number, so that one of a box that was deleted begins the new box from its start. */
 function parseCursor(value: unknown): Cursor | undefined {
   if (value === undefined || value === null) return undefined
   const [, boxId, position] = (typeof value === 'string' && /^(\d{1,15})\.(\d{1,15})$/.exec(value)) || []

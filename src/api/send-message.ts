@@ -1,11 +1,6 @@
-import type { Caller } from '../auth/caller.js'
-import { StaleSession } from '../auth/stale-session.js'
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
-import { ApiError } from '../errors.js'
-import { parseMessage } from '../message.js'
-import { acceptSentMessage } from '../message-boxes.js'
-import { admitRequest } from '../storage/replays.js'
+import { takeMessage } from '../sending.js'
 
 /**
  * POST /sendMessage (BRC-33; members beside its three as deployed clients send them).
@@ -23,18 +18,7 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   path: '/sendMessage',
   authenticated: true,
   async handler(request, context) {
-    const message = parseMessage(context.curve, context.config.limits, request.json())
-    const { identityKey } = request.caller
-    const recipients = message.recipients.map(({ recipient }) => recipient)
-    const blocked = recipients.filter(recipient => context.operatorLists.blocksIdentity(recipient))
-    if (blocked.length > 0) throw context.operatorLists.refusalOfRecipients(blocked)
-    await context.rates
-      .sends(identityKey, recipients)
-      .catch(error => refuseForGood(context, request.caller, error))
-    const results = await acceptSentMessage(context, request.caller, message).catch(error => {
-      if (error instanceof StaleSession) context.rates.undoSends(identityKey, recipients)
-      return refuseForGood(context, request.caller, error)
-    })
+    const results = await takeMessage(context, request.caller, request.json())
     return {
       body: {
         status: 'success',
@@ -43,12 +27,4 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
       }
     }
   }
-}
-
-/** What is too much or too early now would be taken later: then it has to be signed and sent anew. */
-async function refuseForGood(context: LocalContext, { replay }: Caller, error: unknown): Promise<never> {
-  const passes = error instanceof ApiError && (error.httpStatus === 429 || error.code === 'ERR_MESSAGE_EARLY')
-  const verdict = passes ? await admitRequest(context.database, replay) : 'fresh'
-  if (verdict !== 'fresh') throw new StaleSession(verdict)
-  throw error
 }

@@ -89,7 +89,7 @@ function openRequest(auth: AuthContext, request: IncomingMessage): Brc104Request
 function sign(ctx: RequestContext, request: Brc104Request, logger: Logger): void {
   try {
     const { answer } = ctx.state
-    if (answer === undefined) throw new TypeError('there is no answer to sign')
+    if (!Buffer.isBuffer(answer?.body)) throw new TypeError('there is no answer to sign')
     Object.assign(answer.headers, request.sign(answer.status, answer.headers, answer.body))
   } catch (error) {
     logger.error({ err: error, path: ctx.path }, 'cannot sign an answer')

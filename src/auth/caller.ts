@@ -6,7 +6,7 @@ export interface Caller {
   readonly identityKey: IdentityKey
   /** 33 bytes. */
   readonly identityKeyBytes: Buffer
-  readonly scheme: 'brc104'
+  readonly scheme: 'brc104' | 'brc103'
   readonly envelope: Envelope
   readonly replay: ReplayTicket
 }
@@ -16,10 +16,10 @@ export interface Envelope {
   /** 32 bytes: SHA-256 of `JSON.stringify([sender, format, keyID])` followed by the signed bytes. */
   readonly id: Buffer
   readonly sender: IdentityKey
-  readonly format: 'brc104'
+  readonly format: 'brc104' | 'brc103'
   /** The BRC-43 key id the signature was made under. */
   readonly keyID: string
-  /** BRC-104: the request preimage. */
+  /** BRC-104: the request preimage; BRC-103 on a socket: the payload. */
   readonly signedBytes: Buffer
   /** DER. */
   readonly signature: Buffer

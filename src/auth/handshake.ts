@@ -1,4 +1,4 @@
-import type { Endpoint, EndpointRequest, Reply } from '../endpoint.js'
+import type { Endpoint, Reply } from '../endpoint.js'
 import { type IdentityKey, identityKeyBytes, parseIdentityKey } from '../keys/identity-key.js'
 import { STRANGER_BODY_LIMIT } from '../request-body.js'
 import { authFailed, sessionNotFound, unauthorized } from './auth-errors.js'
@@ -24,11 +24,15 @@ export const handshake: Endpoint<AuthContext> = {
   path: '/.well-known/auth',
   authenticated: false,
   bodyLimit: () => STRANGER_BODY_LIMIT,
-  handler: async (request, auth) => answer(request, auth)
+  handler: async (request, auth) => answerHandshake(request.json(), auth)
 }
 
-function answer(request: EndpointRequest, auth: AuthContext): Reply {
-  const message = request.json()
+/**
+ * Answers a message of the handshake, whatever it came over.
+ *
+ * @throws ApiError as the endpoint
+ */
+export function answerHandshake(message: unknown, auth: AuthContext): Reply {
   if (!isObject(message)) throw unauthorized('The body must be a JSON object.')
   if (message.version !== AUTH_VERSION) throw unauthorized(`Member version must be "${AUTH_VERSION}".`)
   const identityKey = parseIdentityKey(auth.curve, message.identityKey)
@@ -87,7 +91,7 @@ function certificateResponse(message: Members, identityKey: IdentityKey, auth: A
   const counterparty = identityKeyBytes(identityKey)
   const asked = Buffer.from(JSON.stringify(message.requestedCertificates))
   const askedUnder = authInvoiceNumber(`${nonce} ${yourNonce}`)
-  const askedWith = bytesOf(message.signature)
+  const askedWith = signatureBytes(message.signature)
   if (askedWith === undefined || !auth.keys.verify(asked, askedWith, askedUnder, counterparty)) {
     throw authFailed('The signature does not fit this message.')
   }
@@ -128,7 +132,7 @@ function isObject(value: unknown): value is Members {
 }
 
 /** The longest DER signature has 72 bytes; what is too short or malformed is for the verification to refuse. */
-function bytesOf(value: unknown): Buffer | undefined {
+export function signatureBytes(value: unknown): Buffer | undefined {
   if (!Array.isArray(value) || value.length > 72) return undefined
   const isByte = (item: unknown): item is number =>
     Number.isInteger(item) && Number(item) >= 0 && Number(item) < 256

@@ -53,13 +53,24 @@ export async function sendMessage(client: NodeClient, message: OutgoingMessage):
   return { messageId: result.messageId, delivery: String(result.delivery ?? 'local') }
 }
 
-/** POST /listMessages: one page of a box, oldest first. */
+/** Beyond what was asked to wait for, ms. */
+const PATIENCE_MILLISECONDS = 15_000
+
+/** POST /listMessages: one page of a box, oldest first; where there is nothing, after as many seconds at most. */
 export async function listMessages(
   client: NodeClient,
   messageBox: string,
-  options: { readonly limit?: number; readonly cursor?: string | undefined } = {}
+  options: {
+    readonly limit?: number
+    readonly cursor?: string | undefined
+    readonly waitSeconds?: number
+  } = {}
 ): Promise<MessagePage> {
-  const { messages, hasMore, nextCursor } = await client.post('/listMessages', { messageBox, ...options })
+  const { messages, hasMore, nextCursor } = await client.post(
+    '/listMessages',
+    { messageBox, ...options },
+    (options.waitSeconds ?? 0) * 1000 + PATIENCE_MILLISECONDS
+  )
   if (!Array.isArray(messages)) throw notUnderstood('/listMessages')
   return {
     messages: messages.map(parseMessage),

@@ -61,7 +61,7 @@ export function nodeUrl(given: string | undefined, environment: Surroundings['en
   return url.origin
 }
 
-/** A user's connection to a node: authenticated both ways, never paying, never waiting for more than 15 s. */
+/** A user's connection to a node: authenticated both ways, never paying. */
 export class NodeClient {
   readonly url: string
   readonly keys: KeyDeriver
@@ -97,15 +97,16 @@ export class NodeClient {
   /**
    * An authenticated POST.
    *
+   * @param milliseconds that an answer may take
    * @returns the answer of a request that succeeded
    * @throws CommandError with the node's own code and description where it refused
    */
-  async post(path: string, body: object): Promise<JsonObject> {
+  async post(path: string, body: object, milliseconds: number = MILLISECONDS): Promise<JsonObject> {
     const { identityKey } = await this.document()
     const host = { domain: new URL(this.url).host, operatorKey: identityKey }
     const options = {
       maximumAnswerBytes: ANSWER_BYTES,
-      timeouts: { headers: MILLISECONDS, total: MILLISECONDS }
+      timeouts: { headers: milliseconds, total: milliseconds }
     }
     const answer = await this.#reach(() => this.#peer.post(host, path, body, options))
     return accepted(answer.status, answer.body, this.url)

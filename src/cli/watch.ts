@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
 import { onSignals } from '../lifecycle.js'
 import { asUser, CLIENT_OPTIONS } from './as-user.js'
@@ -11,12 +12,15 @@ const OPTIONS = {
   ...CLIENT_OPTIONS
 } as const
 
+/** The longest that a node waits. */
+const WAIT_SECONDS = 20
+/** After the node could not be reached. */
 const PAUSE_MILLISECONDS = 1_000
 
 export const watch: Command = {
   usage: 'watch',
   description: `Prints the messages of a box, then every new one as it comes, until ctrl-c. It acknowledges
-nothing. The node is asked once a second; if it is away, watching goes on when it is back.`,
+nothing. The node answers as soon as something arrives; if it is away, watching goes on when it is back.`,
   options: OPTIONS,
   async run(args, surroundings) {
     const { output, environment } = surroundings
@@ -24,6 +28,7 @@ nothing. The node is asked once a second; if it is away, watching goes on when i
     const messageBox = values.box ?? 'inbox'
     const stopping = new AbortController()
     const forget = onSignals(() => stopping.abort())
+    const stopped = once(stopping.signal, 'abort').then(() => undefined)
     process.stdout.once('error', () => stopping.abort())
     try {
       await asUser(values, surroundings, async (client, user) => {
@@ -34,7 +39,11 @@ nothing. The node is asked once a second; if it is away, watching goes on when i
         output.say(`Watching '${messageBox}' at ${client.url}; ctrl-c ends it.`)
         while (!stopping.signal.aborted) {
           try {
-            const page = await listMessages(client, messageBox, { cursor })
+            const page = await Promise.race([
+              listMessages(client, messageBox, { cursor, waitSeconds: WAIT_SECONDS }),
+              stopped
+            ])
+            if (page === undefined) break
             if (isAway) output.complain('The node is back.')
             isAway = false
             for (const message of page.messages) {
@@ -42,7 +51,7 @@ nothing. The node is asked once a second; if it is away, watching goes on when i
               output.event(json, text)
             }
             cursor = page.nextCursor ?? cursor
-            if (page.hasMore) continue
+            continue
           } catch (error) {
             if (!(error instanceof CommandError)) throw error
             if (!isAway) output.complain(error.message)

@@ -16,11 +16,8 @@ export const FORGET_AFTER = 24 * 60 * 60 * 1000
 
 type Verdict = 'fresh' | 'replayed' | 'unknown'
 
-export interface ListedMessage {
-  readonly verdict: Verdict
-  /** Null, with all that follows, where there is no message. */
-  readonly box_id: number | null
-  readonly position: number
+/** What readers are shown of a message. */
+export interface ShownMessage {
   /** Hexadecimal. */
   readonly name: string
   readonly shown_id: string
@@ -28,10 +25,17 @@ export interface ListedMessage {
   readonly sender: string
   readonly body: string
   readonly wrapped: boolean
-  readonly payment: Buffer | null
   readonly origin: string
   readonly proof: MessageProof | null
   readonly created_at: number
+}
+
+export interface ListedMessage extends ShownMessage {
+  readonly verdict: Verdict
+  /** Null, with all that follows and all that is shown, where there is no message. */
+  readonly box_id: number | null
+  readonly position: number
+  readonly payment: Buffer | null
   /** Messages found before the bytes were counted, `maximum` at most. */
   readonly candidates: number
 }

@@ -8,6 +8,8 @@ import { type Limits, readConfiguration } from '../../src/config.js'
 import type { LocalContext } from '../../src/context.js'
 import { mountEndpoints } from '../../src/endpoint.js'
 import { createHttpServer } from '../../src/http-server.js'
+import { Arrivals } from '../../src/live/arrivals.js'
+import { LiveConnections } from '../../src/live/live-connections.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
 import { OperatorLists } from '../../src/operator-lists.js'
@@ -64,6 +66,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
     curve,
     keys,
     database,
+    arrivals: new Arrivals(() => ({ publish: async () => {}, close: async () => {} }), logger),
     sentMessages: new SentMessages(database, keys.publicKey, allLimits),
     storedMessages: new StoredMessages(database, allLimits.listBytes),
     metrics,
@@ -72,6 +75,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
       own: { identityKey: keys.identityKey, domain: config.publicDomain },
       onRefused: metrics.blocked
     }),
+    connections: new LiveConnections(),
     forwarding: { matches: () => false, nudge: () => undefined }
   }
   const epoch = await createSessionEpoch(context.database, clock, context.logger)
@@ -88,6 +92,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
     clock,
     databases,
     async stop() {
+      await context.arrivals.close()
       server.close()
       server.closeAllConnections()
       await rateStore.close()

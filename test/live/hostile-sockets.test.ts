@@ -1,0 +1,202 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect } from 'chai'
+import { io, type Socket } from 'socket.io-client'
+import { identityKeyBytes } from '../../src/keys/identity-key.js'
+import { attachSockets, type Sockets } from '../../src/live/sockets.js'
+import { TestUser } from '../support/client.js'
+import { type MessageBoxNode, startMessageBoxNode } from '../support/message-box-node.js'
+
+type AuthMessage = Record<string, unknown>
+
+/** A BRC-103 client of which every part is open to tampering. */
+class HostileClient {
+  readonly socket: Socket
+  readonly user: TestUser
+  readonly disconnected: Promise<unknown>
+  #nodeNonce = ''
+  #nodeKey = ''
+
+  constructor(url: string, user: TestUser) {
+    this.user = user
+    this.socket = io(url, { reconnection: false, forceNew: true })
+    this.disconnected = new Promise(resolve => this.socket.once('disconnect', resolve))
+  }
+
+  send(message: unknown): void {
+    this.socket.emit('authMessage', message)
+  }
+
+  answer(): Promise<AuthMessage> {
+    return new Promise(resolve => this.socket.once('authMessage', resolve))
+  }
+
+  async shakeHands(identityKey = this.user.identityKey): Promise<AuthMessage> {
+    const initialNonce = randomBytes(48).toString('base64')
+    const answer = this.answer()
+    this.send({ version: '0.1', messageType: 'initialRequest', identityKey, initialNonce })
+    const { initialNonce: nodeNonce, identityKey: nodeKey } = await answer
+    this.#nodeNonce = String(nodeNonce)
+    this.#nodeKey = String(nodeKey)
+    return { nodeNonce, initialNonce }
+  }
+
+  general(eventName: string, data: unknown, by = this.user): AuthMessage {
+    const payload = Buffer.from(JSON.stringify({ eventName, data }))
+    const nonce = randomBytes(32).toString('base64')
+    const invoiceNumber = `2-auth message signature-${nonce} ${this.#nodeNonce}`
+    const signature = by.keys.sign(payload, invoiceNumber, identityKeyBytes(this.#nodeKey))
+    return {
+      version: '0.1',
+      messageType: 'general',
+      identityKey: this.user.identityKey,
+      nonce,
+      yourNonce: this.#nodeNonce,
+      payload: [...payload],
+      signature: [...signature]
+    }
+  }
+
+  event(message: AuthMessage): { eventName: string; data: unknown } {
+    return JSON.parse(Buffer.from(message.payload as number[]).toString())
+  }
+}
+
+describe('hostile sockets', () => {
+  let node: MessageBoxNode
+  let server: Server
+  let sockets: Sockets
+  let url: string
+  const clients: HostileClient[] = []
+  const alice = new TestUser('socket alice')
+  const mallory = new TestUser('socket mallory')
+
+  before(async () => {
+    node = await startMessageBoxNode()
+    server = createServer()
+    const { context } = node
+    const epoch = { bornAt: 0, renew: async () => undefined }
+    sockets = attachSockets(server, {
+      context,
+      auth: { keys: context.keys, curve: context.curve, clock: context.clock, epoch },
+      proofMilliseconds: 500
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  })
+  after(async () => {
+    await sockets.close()
+    server.close()
+    await node.stop()
+  })
+  afterEach(() => {
+    for (const { socket } of clients.splice(0)) socket.disconnect()
+  })
+  function connect(user = mallory): HostileClient {
+    const client = new HostileClient(url, user)
+    clients.push(client)
+    return client
+  }
+  async function authenticated(user = mallory): Promise<HostileClient> {
+    const client = connect(user)
+    await client.shakeHands()
+    const answer = client.answer()
+    client.send(client.general('authenticated', {}))
+    expect(client.event(await answer)).to.deep.equal({
+      eventName: 'authenticationSuccess',
+      data: { status: 'success' }
+    })
+    return client
+  }
+
+  it('are closed if they do not prove who they are in time', async () => {
+    const silent = connect()
+    const claiming = connect()
+    await claiming.shakeHands(alice.identityKey)
+    await Promise.all([silent.disconnected, claiming.disconnected])
+  })
+
+  it('are closed for every message that is not what it should be', async () => {
+    const variants: Record<string, (client: HostileClient, good: AuthMessage) => unknown> = {
+      'signed by another': client => client.general('authenticated', {}, alice),
+      'of another identity': (_client, good) => ({ ...good, identityKey: alice.identityKey }),
+      'with another payload': (_client, good) => ({
+        ...good,
+        payload: [...Buffer.from('{"eventName":"x"}')]
+      }),
+      'with another nonce': (_client, good) => ({ ...good, nonce: randomBytes(32).toString('base64') }),
+      'of an unknown session': (_client, good) => ({
+        ...good,
+        yourNonce: randomBytes(87).toString('base64')
+      }),
+      'of another version': (_client, good) => ({ ...good, version: '1.0' }),
+      'without a signature': (_client, { signature: _signature, ...rest }) => rest,
+      'with a payload of no bytes': (_client, good) => ({ ...good, payload: [1, 'a', -1] }),
+      'with a payload that is no array': (_client, good) => ({ ...good, payload: { length: 1e9 } }),
+      'of an unknown type': () => ({
+        version: '0.1',
+        messageType: 'hello',
+        identityKey: mallory.identityKey
+      }),
+      'of a handshake for another identity': () => ({
+        version: '0.1',
+        messageType: 'initialRequest',
+        identityKey: alice.identityKey,
+        initialNonce: randomBytes(48).toString('base64')
+      })
+    }
+    for (const [name, tamper] of Object.entries(variants)) {
+      const client = await authenticated()
+      client.send(tamper(client, client.general('joinRoom', `${mallory.identityKey}-inbox`)))
+      expect(await client.disconnected, name).to.be.a('string')
+    }
+  })
+
+  it('cannot use a session of another socket', async () => {
+    const first = await authenticated(alice)
+    const captured = first.general('sendMessage', {})
+    const second = connect(alice)
+    await second.shakeHands()
+    second.send(captured)
+    await second.disconnected
+  })
+
+  it('are closed when they play a send again', async () => {
+    const client = await authenticated()
+    const roomId = `${alice.identityKey}-inbox`
+    const message = client.general('sendMessage', { roomId, message: { messageId: 'once', body: 'once' } })
+    const answer = client.answer()
+    client.send(message)
+    expect(client.event(await answer).data).to.include({ status: 'success' })
+    client.send(message)
+    await client.disconnected
+    const listed = await alice.post(node.url, '/listMessages', { messageBox: 'inbox' })
+    expect(listed.json.messages).to.have.length(1)
+  })
+
+  it('answer nothing to events that are not known, and stay', async () => {
+    const client = await authenticated()
+    for (const data of [null, 'x', [], { a: 1 }]) client.send(client.general('no such event', data))
+    for (const wrong of ['x', null, 5, [], 'authMessage']) client.send(wrong)
+    const answer = client.answer()
+    client.send(client.general('joinRoom', `${mallory.identityKey}-inbox`))
+    expect(client.event(await answer)).to.have.property('eventName', 'joinedRoom')
+  })
+
+  it('are closed for a frame beyond what a message may have', async () => {
+    const client = await authenticated()
+    client.socket.emit('authMessage', 'x'.repeat(4 * node.context.config.limits.messageBodyBytes + 70_000))
+    await client.disconnected
+  })
+
+  it('are closed for a flood of frames', async () => {
+    const client = await authenticated()
+    const room = `${mallory.identityKey}-inbox`
+    const frames = Array.from({ length: 500 }, () => client.general('joinRoom', room))
+    for (const frame of frames) client.send(frame)
+    await client.disconnected
+  })
+})
