@@ -159,7 +159,8 @@ describe('a message along three nodes', () => {
       const rows = await inspect<{ shown_id: string; signed: string }>(
         nodes[at + 1]!,
         `select m.shown_id, encode(e.signed_bytes, 'hex') as signed
-         from messages m join envelopes e on e.id = m.envelope_id where m.recipient = $1`,
+         from messages m join recipients r on r.id = m.recipient_id join envelopes e on e.id = m.envelope_id
+         where r.identity_key = $1`,
         Buffer.from(bob.identityKey, 'hex')
       )
       const stored = new Map(rows.map(row => [row.shown_id, row.signed]))
