@@ -22,7 +22,9 @@ export async function takeMessage(
   const { identityKey } = caller
   const recipients = message.recipients.map(({ recipient }) => recipient)
   const blocked = recipients.filter(recipient => context.operatorLists.blocksIdentity(recipient))
-  if (blocked.length > 0) throw context.operatorLists.refusalOfRecipients(blocked)
+  if (blocked.length > 0) {
+    await refuseForGood(context, caller, context.operatorLists.refusalOfRecipients(blocked))
+  }
   await context.rates.sends(identityKey, recipients).catch(error => refuseForGood(context, caller, error))
   return acceptSentMessage(context, caller, message).catch(error => {
     if (error instanceof StaleSession) context.rates.undoSends(identityKey, recipients)
@@ -30,9 +32,11 @@ export async function takeMessage(
   })
 }
 
-/** What is too much or too early now would be taken later: then it has to be signed and sent anew. */
+const PASSING = new Set(['ERR_RATE_LIMITED', 'ERR_MESSAGE_EARLY', 'ERR_BLOCKED'])
+
+/** What is too much, too early or blocked now would be taken later: then it has to be signed and sent anew. */
 async function refuseForGood(context: LocalContext, { replay }: Caller, error: unknown): Promise<never> {
-  const passes = error instanceof ApiError && (error.httpStatus === 429 || error.code === 'ERR_MESSAGE_EARLY')
+  const passes = error instanceof ApiError && PASSING.has(error.code)
   const verdict = passes ? await admitRequest(context.database, replay) : 'fresh'
   if (verdict !== 'fresh') throw new StaleSession(verdict)
   throw error

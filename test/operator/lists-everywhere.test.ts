@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { Folder, Program } from '../cli/program.js'
-import { TestUser } from '../support/client.js'
+import { exchange, TestUser } from '../support/client.js'
 import { createTestDatabase, type TestDatabase } from '../support/database.js'
 import { freePort, until } from '../support/nodes.js'
 import { createProcessNode, type ProcessNode } from '../support/process-node.js'
@@ -104,6 +104,17 @@ describe('lists of the operator, in every process', function () {
       })
       expect((await list(bob!, process)).json.messages).to.deep.equal([])
     }
+  })
+
+  it('let no copy of a refused message in once its recipient is unblocked', async () => {
+    const [alice, mallory] = [new TestUser('alice who is told no'), new TestUser('mallory who comes back')]
+    await program.call('block', 'identity', mallory.identityKey)
+    const message = { recipient: mallory.identityKey, messageBox: 'inbox', body: 'too late' }
+    const refused = await alice.post(processes[0]!.url, '/sendMessage', { message })
+    expect(refused.json.code).to.equal('ERR_BLOCKED')
+    await program.call('unblock', 'identity', mallory.identityKey)
+    expect((await exchange(processes[1]!.url, refused.request)).status).to.equal(401)
+    expect((await list(mallory, processes[0]!)).json.messages).to.deep.equal([])
   })
 
   it('make a private node of it where somebody is allowed; a block wins', async () => {
