@@ -25,6 +25,8 @@ export interface FederationOptions {
   readonly redisUrl: string | undefined
   /** From 0 to 1; the jitter of waits. */
   readonly random: () => number
+  /** How long a worker may keep a delivery to itself, ms; longer than any attempt. */
+  readonly claimMilliseconds: number
   /** What stands behind the door outward. */
   readonly outbound: Omit<OutboundDoorOptions, 'network' | 'logger'>
 }
@@ -82,6 +84,7 @@ export async function createFederation(context: Context, options: FederationOpti
     queue,
     tokens: new TokenCheck({ ...context, network: config.network }),
     random: options.random,
+    claimMilliseconds: options.claimMilliseconds,
     overlay
   }
   const wide: FederationContext = {

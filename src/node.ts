@@ -68,6 +68,8 @@ export interface NodeOptions {
   readonly federation?: Partial<FederationOptions>
 }
 
+/** The door outward gives up an attempt after 15 s. */
+const CLAIM_MILLISECONDS = 25_000
 /** Everything closes within this, ms. */
 const STOP_MILLISECONDS = 10_000
 
@@ -139,6 +141,7 @@ async function start(
   const federation = await createFederation(context, {
     redisUrl: secrets.redisUrl,
     random: Math.random,
+    claimMilliseconds: CLAIM_MILLISECONDS,
     outbound: {},
     ...options.federation
   })

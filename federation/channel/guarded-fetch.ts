@@ -59,6 +59,8 @@ export interface OutboundDoorOptions {
   readonly connectionsPerHost?: number
   /** Hosts to which unused connections are kept. */
   readonly hosts?: number
+  /** For calls that state no others. */
+  readonly timeouts?: Partial<Timeouts>
 }
 
 const TIMEOUTS: Timeouts = { connect: 5_000, headers: 10_000, total: 15_000 }
@@ -88,7 +90,7 @@ export function createOutboundDoor(options: OutboundDoorOptions): OutboundDoor {
     if (options.servesDomain?.(new URL(destination.origin).host) === false)
       throw new OutboundError('blocked', 'before-sent', 'blocked: the operator deals with no such domain')
     if (isClosed) throw new OutboundError('connect', 'before-sent', 'connect: the node is stopping')
-    const timeouts = { ...TIMEOUTS, ...call.timeouts }
+    const timeouts = { ...TIMEOUTS, ...options.timeouts, ...call.timeouts }
     const exchange = {
       method: call.method,
       path: destination.path,

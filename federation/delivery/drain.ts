@@ -10,8 +10,6 @@ import { servesHost, settleDelivered, settleUndelivered } from './settle.js'
 
 /** Calls to one domain at once; each carries deliveries of different lanes. */
 const CALLS_AT_ONCE = 8
-/** A claim outlasts every attempt (the door outward gives up after 15 s); then another worker may take it. */
-const CLAIM_MILLISECONDS = 25_000
 /** A results answer speaks of one hundred recipients at most. */
 const ANSWER_BYTES = 64 * 1024
 
@@ -48,7 +46,7 @@ export async function drain(context: DeliveryContext, domain: string): Promise<v
 
 function claim(context: DeliveryContext, domain: string, limit: number): Promise<DueDelivery[]> {
   const now = context.clock.now()
-  return claimDeliveries(context.database, domain, now, now + CLAIM_MILLISECONDS, limit)
+  return claimDeliveries(context.database, domain, now, now + context.claimMilliseconds, limit)
 }
 
 async function envelopesOf(context: DeliveryContext, claimed: readonly DueDelivery[]) {
