@@ -54,6 +54,8 @@ export class TestUser {
   readonly keys: KeyDeriver
   readonly privateKey: Buffer
   readonly identityKey: string
+  /** How long it waits for an answer, ms; undefined: for ever. */
+  patience: number | undefined
   readonly #sessions = new Map<string, ClientSession>()
 
   /** @param seed the same seed is the same user; 32 bytes are the private key itself */
@@ -95,7 +97,7 @@ export class TestUser {
   /** Makes a new session and keeps it for later requests. */
   async handshake(url: string): Promise<ClientSession> {
     const clientNonce = randomBytes(48).toString('base64')
-    const answer = await exchange(url, handshakeRequest(this.identityKey, clientNonce))
+    const answer = await exchange(url, handshakeRequest(this.identityKey, clientNonce), this.patience)
     if (answer.status !== 200) throw new Error(`handshake refused: ${answer.status} ${answer.body}`)
     const { identityKey, initialNonce } = JSON.parse(answer.body.toString()) as Record<string, string>
     const session = { clientNonce, nodeNonce: String(initialNonce), nodeKey: String(identityKey) }
@@ -140,7 +142,7 @@ export class TestUser {
 
   /** Sends a request as it is, however it was tampered with, and checks the answer's signature. */
   async send(url: string, request: RawRequest): Promise<Answer> {
-    const raw = await exchange(url, request)
+    const raw = await exchange(url, request, this.patience)
     const json = raw.body.length > 0 ? (JSON.parse(raw.body.toString()) as Record<string, unknown>) : {}
     return { ...raw, json, request, signature: this.#check(url, request, raw) }
   }
@@ -188,14 +190,15 @@ export function jsonRequest(target: string, body: RequestBody): RawRequest {
   return { method: 'POST', target, headers: [['content-type', 'application/json']], body: bytesOf(body) }
 }
 
-/** One exchange over HTTP; rejects if the connection ends without an answer. */
-export function exchange(url: string, request: RawRequest): Promise<RawAnswer> {
+/** One exchange over HTTP; rejects if the connection, or the patience (ms), ends without an answer. */
+export function exchange(url: string, request: RawRequest, patience?: number): Promise<RawAnswer> {
   const { hostname, port, host } = new URL(url)
   const { method, target, body } = request
   const headers = [...request.headers, ['host', host]]
   if (body.length > 0) headers.push(['content-length', String(body.length)])
   return new Promise((resolve, reject) => {
-    const options = { agent, hostname, port, method, path: target, headers: headers.flat() }
+    const signal = patience === undefined ? undefined : AbortSignal.timeout(patience)
+    const options = { agent, hostname, port, method, path: target, headers: headers.flat(), signal }
     const outgoing = http.request(options, incoming => {
       const pieces: Buffer[] = []
       incoming.on('data', (piece: Buffer) => pieces.push(piece)).on('error', reject)

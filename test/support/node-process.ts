@@ -7,13 +7,23 @@ import { createNode } from '../../src/node.js'
  */
 process.on('disconnect', () => process.exit(1))
 
+const { TEST_CLOCK_AHEAD, TEST_CLAIM_MILLISECONDS, TEST_CALL_MILLISECONDS } = process.env
 const configuration = readConfiguration(process.env)
 /** How far its clock is ahead, ms: what takes a minute need not be waited for. */
-const ahead = Number(process.env.TEST_CLOCK_AHEAD ?? 0)
-await createNode(configuration, {
+const ahead = Number(TEST_CLOCK_AHEAD ?? 0)
+const call = Number(TEST_CALL_MILLISECONDS ?? 15_000)
+const node = await createNode(configuration, {
   logger: createLogger(configuration.config.logLevel),
   clock: { now: () => Date.now() + ahead },
-  // The shortest waits there are.
-  federation: { random: () => 0 }
+  federation: {
+    // The shortest waits there are.
+    random: () => 0,
+    ...(TEST_CLAIM_MILLISECONDS !== undefined && { claimMilliseconds: Number(TEST_CLAIM_MILLISECONDS) }),
+    outbound: { timeouts: { connect: call, headers: call, total: call } }
+  }
+})
+process.once('SIGTERM', async () => {
+  await node.stop()
+  process.exit(0)
 })
 process.send?.('ready')

@@ -1,0 +1,56 @@
+import { TestUser } from './client.js'
+import type { FaultHost } from './fault-host.js'
+import { authorizeRouting, authorizeSending, until } from './nodes.js'
+
+export interface FaultSender {
+  readonly user: TestUser
+  /** The one he sends through. */
+  readonly host: FaultHost
+}
+
+export interface FaultRecipient {
+  readonly user: TestUser
+  readonly homes: readonly FaultHost[]
+}
+
+export interface FaultUsers {
+  readonly senders: readonly FaultSender[]
+  readonly recipients: readonly FaultRecipient[]
+}
+
+/** By position: the hosts that senders send through, and the homes of the recipients. */
+const SENDERS = [0, 0, 0, 0, 1, 2]
+const HOMES = [[1], [2], [1, 2], [0], [0, 1], [2]]
+/** Who gets no answer waits no longer than this, ms. */
+const PATIENCE = 4_000
+
+/** Users at home at these hosts, which vouch for their senders; all hosts know of it. */
+export async function prepareUsers(mesh: string, hosts: readonly FaultHost[]): Promise<FaultUsers> {
+  const senders = SENDERS.map((host, i) => ({
+    user: patientUser(`sender ${i} of ${mesh}`),
+    host: hosts[host]!
+  }))
+  const recipients = HOMES.map((homes, i) => ({
+    user: patientUser(`recipient ${i} of ${mesh}`),
+    homes: homes.map(home => hosts[home]!)
+  }))
+  await Promise.all([
+    ...senders.map(({ user, host }) => authorizeSending(user, host)),
+    ...recipients.flatMap(({ user, homes }) => homes.map(home => authorizeRouting(user, home)))
+  ])
+  for (const host of hosts) {
+    for (const { user, homes } of recipients) {
+      await until(
+        () => host.count('select count(*) as n from live_hosts($1)', Buffer.from(user.identityKey, 'hex')),
+        n => n === homes.length
+      )
+    }
+  }
+  return { senders, recipients }
+}
+
+function patientUser(name: string): TestUser {
+  const user = new TestUser(name)
+  user.patience = PATIENCE
+  return user
+}
