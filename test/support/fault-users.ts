@@ -21,17 +21,15 @@ export interface FaultUsers {
 /** By position: the hosts that senders send through, and the homes of the recipients. */
 const SENDERS = [0, 0, 0, 0, 1, 2]
 const HOMES = [[1], [2], [1, 2], [0], [0, 1], [2]]
-/** Who gets no answer waits no longer than this, ms. */
-const PATIENCE = 4_000
 
 /** Users at home at these hosts, which vouch for their senders; all hosts know of it. */
 export async function prepareUsers(mesh: string, hosts: readonly FaultHost[]): Promise<FaultUsers> {
   const senders = SENDERS.map((host, i) => ({
-    user: patientUser(`sender ${i} of ${mesh}`),
+    user: new TestUser(`sender ${i} of ${mesh}`),
     host: hosts[host]!
   }))
   const recipients = HOMES.map((homes, i) => ({
-    user: patientUser(`recipient ${i} of ${mesh}`),
+    user: new TestUser(`recipient ${i} of ${mesh}`),
     homes: homes.map(home => hosts[home]!)
   }))
   await Promise.all([
@@ -47,10 +45,4 @@ export async function prepareUsers(mesh: string, hosts: readonly FaultHost[]): P
     }
   }
   return { senders, recipients }
-}
-
-function patientUser(name: string): TestUser {
-  const user = new TestUser(name)
-  user.patience = PATIENCE
-  return user
 }

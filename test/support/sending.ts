@@ -8,6 +8,8 @@ import type { PlannedRequest } from './traffic.js'
 
 /** Between two tries, ms. */
 const RETRY_MILLISECONDS = 50
+/** Who gets no answer waits no longer than this, ms. */
+const PATIENCE = 4_000
 /** A request that is not taken for so long is given up, ms. */
 const LONGEST_MILLISECONDS = 60_000
 
@@ -25,7 +27,9 @@ export async function sendAll(
 ): Promise<void> {
   await Promise.all(
     senders.map(async (sender, i) => {
+      sender.user.patience = PATIENCE
       for (const request of traffic[i]!) await send(sender, request, oracle, onAttempt)
+      sender.user.patience = undefined
     })
   )
 }

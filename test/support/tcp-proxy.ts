@@ -51,6 +51,8 @@ export class TcpProxy {
   readonly port: number
   /** A port of 127.0.0.1, or the path of a Unix socket. */
   readonly upstream: number | string
+  /** Called with what vanishes in a black hole. */
+  onSwallowed: ((chunk: Buffer) => void) | undefined
   #server: Server
   #mode: ProxyMode = 'pass'
   #settings = DEFAULTS
@@ -178,7 +180,10 @@ class ProxiedConnection {
 
   async #up(chunk: Buffer): Promise<Buffer | undefined> {
     const { mode, counts } = this.#proxy
-    if (mode === 'black-hole') this.#die()
+    if (mode === 'black-hole') {
+      this.#proxy.onSwallowed?.(chunk)
+      this.#die()
+    }
     if (this.#isDead) return undefined
     counts.up += chunk.length
     await this.#pace(chunk)
