@@ -48,8 +48,9 @@ export async function createTestDatabase(options: { empty?: boolean } = {}): Pro
 }
 
 /** A Postgres of the test's own, for tests that kill it. */
-export async function startTestPostgres(): Promise<EmbeddedPostgres & { dataDirectory: string }> {
-  const dataDirectory = join(tmpdir(), `peerserv-test-${randomUUID()}`)
+export async function startTestPostgres(
+  dataDirectory = join(tmpdir(), `peerserv-test-${randomUUID()}`)
+): Promise<EmbeddedPostgres & { dataDirectory: string }> {
   const postgres = await startEmbeddedPostgres({ dataDirectory, logger: silent, durable: false })
   return {
     dataDirectory,

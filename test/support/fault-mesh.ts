@@ -163,24 +163,17 @@ export class FaultMesh {
 
   /** Waits until no host has anything left to hand on. Answers what is left after the time limit, ms. */
   async #settle(limit: number): Promise<string | undefined> {
+    const text = `select (select count(*) from deliveries where state = 'pending')
+      + (select count(*) from catch_ups) as n`
+    let left = Number.NaN
     const pending = async () => {
-      const counts = this.hosts.map(host =>
-        host.count(
-          `select (select count(*) from deliveries where state = 'pending') + (select count(*) from catch_ups) as n`
-        )
-      )
-      return (await Promise.all(counts)).reduce((sum, n) => sum + n, 0)
+      // A Postgres that was killed may still be starting.
+      const counts = this.hosts.map(host => host.count(text).catch(() => Number.NaN))
+      left = (await Promise.all(counts)).reduce((sum, n) => sum + n, 0)
+      return left
     }
-    let left = 0
     try {
-      await until(
-        async () => {
-          left = await pending()
-          return left
-        },
-        n => n === 0,
-        limit
-      )
+      await until(pending, n => n === 0, limit)
       return undefined
     } catch {
       return `${left} deliveries and catch-ups are still under way after ${limit} ms`
