@@ -7,7 +7,7 @@ import { chosenSeed, SeededRandom } from '../support/random.js'
 import { REDIS_PROGRAM, RedisServer } from '../support/redis-server.js'
 
 /*
- * `npm run test:chaos`: everything that can go wrong at once, for as long as one likes; docs/operations.md tells how to
+ * `npm run test:chaos`: everything that can go wrong at once, for as long as one likes; docs/testing.md tells how to
  * use it. Exit code 0 if nothing was lost or doubled, 1 otherwise.
  */
 const { values } = parseArgs({
