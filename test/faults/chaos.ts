@@ -22,18 +22,18 @@ const messages = Number(values.messages)
 const end = performance.now() + Number(values.minutes) * 60_000
 const SETTLED_WITHIN = 180_000
 
-const isRedisWanted = values.redis
-if (isRedisWanted && REDIS_PROGRAM === undefined) throw new Error('There is no redis-server on PATH.')
-const redis = isRedisWanted ? await RedisServer.start() : undefined
+if (values.redis && REDIS_PROGRAM === undefined) throw new Error('There is no redis-server on PATH.')
+const redis = values.redis ? await RedisServer.start() : undefined
 const postgres = await Promise.all(HOST_NAMES.map(() => startProxiedPostgres()))
 const surroundings = { postgres, databaseProxies: postgres.map(({ proxy }) => proxy), redis }
-const mesh = await FaultMesh.start({
-  name: 'chaos',
-  databases: postgres,
-  environment: redis === undefined ? {} : { REDIS_URL: redis.url }
-})
+let mesh: FaultMesh | undefined
 
 try {
+  mesh = await FaultMesh.start({
+    name: 'chaos',
+    databases: postgres,
+    environment: redis === undefined ? {} : { REDIS_URL: redis.url }
+  })
   let seed = values.seed === undefined ? chosenSeed() : Number(values.seed)
   do {
     console.log(`seed ${seed}, ${messages} requests`)
@@ -56,8 +56,9 @@ try {
     seed = (seed + 1) >>> 0
   } while (performance.now() < end)
 } finally {
-  await mesh.remove()
+  await mesh?.remove()
   await Promise.all(postgres.map(one => one.stop()))
   await redis?.kill()
 }
+// What hangs half open to a process that was killed must not keep this one.
 process.exit()

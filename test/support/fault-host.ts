@@ -16,7 +16,7 @@ export interface FaultHostOptions {
   /** What its node uses. */
   readonly connectionString: string
   /** Past whatever stands between the node and Postgres; default: the same. */
-  readonly directConnectionString?: string
+  readonly directConnectionString: string | undefined
   /** Requests and deliveries in processes of their own. */
   readonly split: boolean
   readonly environment: Readonly<Record<string, string>>

@@ -82,7 +82,8 @@ export class FaultMesh {
             ...options.environment
           },
           root: options.root,
-          ...(given ?? { connectionString: made!.connectionString })
+          connectionString: given?.connectionString ?? made!.connectionString,
+          directConnectionString: given?.directConnectionString
         })
       )
     }
