@@ -93,7 +93,8 @@ for (const { name, changes, faults, caughtAs } of MISTAKES) {
     let build: BrokenBuild
     let mesh: FaultMesh
 
-    before(async () => {
+    before(async function () {
+      this.timeout(120_000)
       build = await breakBuild(changes)
       mesh = await FaultMesh.start({ name, root: build.root })
     })

@@ -10,7 +10,8 @@ describe('hosts whose clocks are off by hours, one ahead and one behind', () => 
   const seed = chosenSeed()
   let mesh: FaultMesh
 
-  before(async () => {
+  before(async function () {
+    this.timeout(120_000)
     mesh = await FaultMesh.start({ name: 'clocks' })
   })
   after(() => mesh?.remove())

@@ -11,7 +11,8 @@ describe('hosts whose processes die in the middle of 200 messages', () => {
   const seed = chosenSeed()
   let mesh: FaultMesh
 
-  before(async () => {
+  before(async function () {
+    this.timeout(120_000)
     mesh = await FaultMesh.start({ name: 'processes' })
   })
   after(() => mesh?.remove())

@@ -17,7 +17,8 @@ describe('a network that misbehaves in the middle of 200 messages', () => {
   const seed = chosenSeed()
   let mesh: FaultMesh
 
-  before(async () => {
+  before(async function () {
+    this.timeout(120_000)
     mesh = await FaultMesh.start({ name: 'network' })
   })
   after(() => mesh?.remove())

@@ -13,7 +13,8 @@ suite('hosts that lose their Redis in the middle of 200 messages', () => {
   let redis: RedisServer
   let mesh: FaultMesh
 
-  before(async () => {
+  before(async function () {
+    this.timeout(120_000)
     redis = await RedisServer.start()
     mesh = await FaultMesh.start({ name: 'redis', environment: { REDIS_URL: redis.url } })
   })
