@@ -19,6 +19,9 @@ describe('hosts whose clocks are off by hours, one ahead and one behind', () => 
   it('hand on what they have accepted at the latest when that time has come', async () => {
     const [, ahead, behind] = mesh.hosts
     await Promise.all([ahead!.kill(), behind!.kill()])
+    // Its memory of requests is older than its error; a session from before that memory would count for nothing.
+    const older = 'update seen_requests_birth set born_at = born_at - $1::bigint'
+    await behind!.database.query({ name: '', text: older }, [6 * HOURS])
     await Promise.all([ahead!.start(3 * HOURS), behind!.start(-3 * HOURS)])
     const verdict = await mesh.judge({
       run: 'clocks',
@@ -34,7 +37,7 @@ describe('hosts whose clocks are off by hours, one ahead and one behind', () => 
     const told = `FAULT_SEED=${seed}\n${describeVerdict(verdict)}`
     const refused = verdict.violations.filter(({ kind }) => kind === 'refused')
     // The times that senders sign lie ahead for the one that is behind, and it says so.
-    for (const { detail } of refused) expect(detail, told).to.include('400').and.to.include('createdAt')
+    for (const { detail } of refused) expect(detail, told).to.include('ERR_MESSAGE_EARLY')
     expect(verdict.violations.length, told).to.equal(refused.length)
     expect(verdict.accepted, told).to.be.above(REQUESTS / 2)
   })

@@ -117,9 +117,16 @@ export async function authorizeRouting(
   if (answer.status !== 200) throw new Error(`authorizeRouting: ${answer.status} ${answer.body}`)
 }
 
-/** The sender lets this node vouch for him. */
-export async function authorizeSending(user: TestUser, node: NodeAddress): Promise<void> {
-  const given = Date.now()
+/**
+ * The sender lets this node vouch for him.
+ *
+ * @param given when, ms since 1970
+ */
+export async function authorizeSending(
+  user: TestUser,
+  node: NodeAddress,
+  given: number = Date.now()
+): Promise<void> {
   const expires = given + 30 * 24 * 60 * 60_000
   const signature = signPortably(user.keys, senderAuthorizationText(node.identityKey, given, expires))
   const answer = await user.post(node.url, '/authorizeSending', { given, expires, signature })
