@@ -20,12 +20,14 @@ const MISTAKES: readonly Mistake[] = [
     changes: [
       {
         file: 'src/storage/database.ts',
-        from: /const client = await this\.#acquire\(\)\n(\s+let failure: unknown\n\s+try \{\n\s+return await run)/,
+        from: /const client = await this\.#acquire\(\)\n(\s+let failure: unknown\n\s+try \{\n\s+return await this\.#run)/,
         to: `const client = await this.#acquire()
       if (statement.name.startsWith('accept-sent')) {
         await client.query('begin')
-        const rows = await run<Row>(client, statement, values)
-        setTimeout(() => void client.query('commit').finally(() => client.release()), 300)
+        const rows = await this.#run<Row>(client, statement, values)
+        setTimeout(() => {
+          void client.query('commit').finally(() => this.#connections.release(client, false))
+        }, 300)
         return rows
       }
 $1`
@@ -39,18 +41,18 @@ $1`
     changes: [
       {
         file: 'migrations/000001_message-boxes.sql',
-        from: /create unique index messages_shown_id/,
-        to: 'create index messages_shown_id'
+        from: /create unique index (messages_(?:name|shown_id|id_key))/g,
+        to: 'create index $1'
+      },
+      {
+        file: 'migrations/000001_message-boxes.sql',
+        from: /(function is_name_known[^;]*?return )[^;]*;/,
+        to: '$1false;'
       },
       {
         file: 'migrations/000004_acceptance.sql',
-        from: /(insert into message_names [^;]*);/,
-        to: '$1 on conflict do nothing;'
-      },
-      {
-        file: 'migrations/000004_acceptance.sql',
-        from: /exists \(\s*select from (?:message_names|messages m) where [^)]*\)/g,
-        to: 'false'
+        from: /not exists \(\s*select from messages m where [^)]*m\.shown_id = p_client_ids\[i\]\s*\)/g,
+        to: 'true'
       }
     ],
     faults: ANSWERS_LOST,
