@@ -90,13 +90,14 @@ $1`
 ]
 
 for (const { name, changes, faults, caughtAs } of MISTAKES) {
-  describe(`a node that ${name}`, () => {
+  describe(`a node that ${name}`, function () {
+    // Many processes start and stop; on a busy machine that takes long.
+    this.timeout(120_000)
     const seed = chosenSeed()
     let build: BrokenBuild
     let mesh: FaultMesh
 
-    before(async function () {
-      this.timeout(120_000)
+    before(async () => {
       build = await breakBuild(changes)
       mesh = await FaultMesh.start({ name, root: build.root })
     })

@@ -6,12 +6,13 @@ import { chosenSeed } from '../support/random.js'
 const REQUESTS = 200
 const HOURS = 60 * 60_000
 
-describe('hosts whose clocks are off by hours, one ahead and one behind', () => {
+describe('hosts whose clocks are off by hours, one ahead and one behind', function () {
+  // Many processes start and stop; on a busy machine that takes long.
+  this.timeout(120_000)
   const seed = chosenSeed()
   let mesh: FaultMesh
 
-  before(async function () {
-    this.timeout(120_000)
+  before(async () => {
     mesh = await FaultMesh.start({ name: 'clocks' })
   })
   after(() => mesh?.remove())

@@ -14,15 +14,16 @@ const HEALED = 10_000
 /** A cluster and its write-ahead log need half of that, megabytes. */
 const DISK = 160
 
-describe('a host whose Postgres dies, is away, or has no room', () => {
+describe('a host whose Postgres dies, is away, or has no room', function () {
+  // Many processes start and stop; on a busy machine that takes long.
+  this.timeout(120_000)
   const seed = chosenSeed()
   let disk: SmallDisk | undefined
   let postgres: ProxiedPostgres
   let mesh: FaultMesh
   const alice = new TestUser('alice of an outage')
 
-  before(async function () {
-    this.timeout(120_000)
+  before(async () => {
     disk = mountSmallDisk(DISK)
     postgres = await startProxiedPostgres(disk === undefined ? undefined : join(disk.folder, 'data'))
     mesh = await FaultMesh.start({ name: 'postgres', databases: [postgres] })

@@ -7,12 +7,13 @@ import { chosenSeed } from '../support/random.js'
 const REQUESTS = 200
 
 /** On the first host requests and deliveries are the work of two processes on one database. */
-describe('hosts whose processes die in the middle of 200 messages', () => {
+describe('hosts whose processes die in the middle of 200 messages', function () {
+  // Many processes start and stop; on a busy machine that takes long.
+  this.timeout(120_000)
   const seed = chosenSeed()
   let mesh: FaultMesh
 
-  before(async function () {
-    this.timeout(120_000)
+  before(async () => {
     mesh = await FaultMesh.start({ name: 'processes' })
   })
   after(() => mesh?.remove())

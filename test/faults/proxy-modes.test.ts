@@ -13,12 +13,13 @@ const SETTINGS: Partial<Record<ProxyMode, ProxySettings>> = {
   throttle: { rate: 64 * 1024 }
 }
 
-describe('a network that misbehaves in the middle of 200 messages', () => {
+describe('a network that misbehaves in the middle of 200 messages', function () {
+  // Many processes start and stop; on a busy machine that takes long.
+  this.timeout(120_000)
   const seed = chosenSeed()
   let mesh: FaultMesh
 
-  before(async function () {
-    this.timeout(120_000)
+  before(async () => {
     mesh = await FaultMesh.start({ name: 'network' })
   })
   after(() => mesh?.remove())

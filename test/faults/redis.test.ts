@@ -8,13 +8,14 @@ const REQUESTS = 200
 const AWAY = 1_000
 
 const suite = REDIS_PROGRAM === undefined ? describe.skip : describe
-suite('hosts that lose their Redis in the middle of 200 messages', () => {
+suite('hosts that lose their Redis in the middle of 200 messages', function () {
+  // Many processes start and stop; on a busy machine that takes long.
+  this.timeout(120_000)
   const seed = chosenSeed()
   let redis: RedisServer
   let mesh: FaultMesh
 
-  before(async function () {
-    this.timeout(120_000)
+  before(async () => {
     redis = await RedisServer.start()
     mesh = await FaultMesh.start({ name: 'redis', environment: { REDIS_URL: redis.url } })
   })

@@ -12,7 +12,9 @@ import { type RoundRobin, startRoundRobin } from '../support/round-robin.js'
 const REPLICAS = 3
 const SENDERS = 4
 
-describe('three replicas restarted one after the other under load', () => {
+describe('three replicas restarted one after the other under load', function () {
+  // Many processes start and stop; on a busy machine that takes long.
+  this.timeout(120_000)
   let database: TestDatabase
   let replicas: ProcessNode[] = []
   let proxy: RoundRobin
@@ -20,8 +22,7 @@ describe('three replicas restarted one after the other under load', () => {
   const node = new TestUser('node of replicas')
   const bob = new TestUser('bob of replicas')
 
-  before(async function () {
-    this.timeout(120_000)
+  before(async () => {
     database = await createTestDatabase()
     const ports = await Promise.all(Array.from({ length: REPLICAS }, freePort))
     const servers = ports.map(port => `http://localhost:${port}`)
@@ -57,8 +58,7 @@ describe('three replicas restarted one after the other under load', () => {
     await database?.drop()
   })
 
-  it('fail no call', async function () {
-    this.timeout(120_000)
+  it('fail no call', async () => {
     const failures: string[] = []
     const sent: string[] = []
     let isOver = false
