@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import { type Answer, TestUser } from '../support/client.js'
 import { createTestDatabase, type TestDatabase } from '../support/database.js'
+import { FaultProcess } from '../support/fault-process.js'
 import { freePort, listMessages, until } from '../support/nodes.js'
-import { ProcessNode } from '../support/process-node.js'
 import { watchReadiness } from '../support/ready-upstreams.js'
 import { type RoundRobin, startRoundRobin } from '../support/round-robin.js'
 
@@ -16,7 +16,7 @@ describe('three replicas restarted one after the other under load', function () 
   // Many processes start and stop; on a busy machine that takes long.
   this.timeout(120_000)
   let database: TestDatabase
-  let replicas: ProcessNode[] = []
+  let replicas: FaultProcess[] = []
   let proxy: RoundRobin
   let watch: { stop(): Promise<void> } | undefined
   const node = new TestUser('node of replicas')
@@ -29,7 +29,7 @@ describe('three replicas restarted one after the other under load', function () 
     proxy = await startRoundRobin([])
     replicas = ports.map(
       (port, i) =>
-        new ProcessNode({
+        new FaultProcess({
           name: `replica ${i}`,
           environment: {
             PORT: String(port),

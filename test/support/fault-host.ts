@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { createLogger } from '../../src/logger.js'
 import { createDatabase, type Database } from '../../src/storage/database.js'
 import { TestUser } from './client.js'
+import { FaultProcess } from './fault-process.js'
 import type { NodeAddress } from './nodes.js'
-import { ProcessNode } from './process-node.js'
 import type { TcpProxy } from './tcp-proxy.js'
 
 export interface FaultHostOptions {
@@ -33,9 +33,9 @@ export class FaultHost implements NodeAddress {
   /** For looks from outside the nodes, past whatever stands between them and Postgres. */
   readonly database: Database
   /** Answers requests; delivers too unless there is a worker. */
-  readonly api: ProcessNode
-  readonly worker: ProcessNode | undefined
-  readonly #another: () => ProcessNode
+  readonly api: FaultProcess
+  readonly worker: FaultProcess | undefined
+  readonly #another: () => FaultProcess
 
   constructor(options: FaultHostOptions) {
     const { name, proxy, connectionString, split, environment, root } = options
@@ -63,7 +63,7 @@ export class FaultHost implements NodeAddress {
       ...environment
     }
     const process = (role: string) =>
-      new ProcessNode({
+      new FaultProcess({
         name: `${name} (${role})`,
         environment: { ...settings, ROLE: role },
         ...(root !== undefined && { root })
@@ -81,12 +81,12 @@ export class FaultHost implements NodeAddress {
     return `http://${this.domain}`
   }
 
-  get processes(): ProcessNode[] {
+  get processes(): FaultProcess[] {
     return this.worker === undefined ? [this.api] : [this.api, this.worker]
   }
 
   /** One more worker, not started. Who makes it ends it. */
-  anotherWorker(): ProcessNode {
+  anotherWorker(): FaultProcess {
     return this.#another()
   }
 

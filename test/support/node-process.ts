@@ -3,7 +3,7 @@ import { createLogger } from '../../src/logger.js'
 import { createNode } from '../../src/node.js'
 
 /*
- * A node as a process of its own, started by process-node.ts: says `ready` to its parent once it answers, and ends with it.
+ * A node as a process of its own, started by process-node.ts and fault-process.ts: says `ready` to its parent once it answers, and ends with it.
  */
 process.on('disconnect', () => process.exit(1))
 
@@ -11,7 +11,7 @@ const { TEST_CLOCK_AHEAD, TEST_CLAIM_MILLISECONDS, TEST_CALL_MILLISECONDS } = pr
 const configuration = readConfiguration(process.env)
 /** How far its clock is ahead, ms: what takes a minute need not be waited for. */
 const ahead = Number(TEST_CLOCK_AHEAD ?? 0)
-const call = Number(TEST_CALL_MILLISECONDS ?? 15_000)
+const call = Number(TEST_CALL_MILLISECONDS)
 const node = await createNode(configuration, {
   logger: createLogger(configuration.config.logLevel),
   clock: { now: () => Date.now() + ahead },
@@ -19,7 +19,9 @@ const node = await createNode(configuration, {
     // The shortest waits there are.
     random: () => 0,
     ...(TEST_CLAIM_MILLISECONDS !== undefined && { claimMilliseconds: Number(TEST_CLAIM_MILLISECONDS) }),
-    outbound: { timeouts: { connect: call, headers: call, total: call } }
+    ...(TEST_CALL_MILLISECONDS !== undefined && {
+      outbound: { timeouts: { connect: call, headers: call, total: call } }
+    })
   }
 })
 process.once('SIGTERM', async () => {

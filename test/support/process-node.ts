@@ -1,87 +1,120 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { TestUser } from './client.js'
+import { createTestDatabase, type TestDatabase } from './database.js'
+import { freePort } from './nodes.js'
 
-const ENTRY = 'test/support/node-process.ts'
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-export interface ProcessNodeOptions {
-  /** For messages of failure. */
-  readonly name: string
-  /** Its settings; the environment of this process is not passed on. */
-  readonly environment: Readonly<Record<string, string>>
-  /** Folder with the sources it runs; default: this repository. */
-  readonly root?: string
+/** A node of the `local` network as a process of its own, which can be killed; its database stays. */
+export interface ProcessNode {
+  readonly url: string
+  readonly domain: string
+  readonly identityKey: string
+  readonly databases: TestDatabase
+  /** Resolves when the process that runs now, or is being started, answers. */
+  readonly running: Promise<void>
+  start(): Promise<void>
+  /**
+   * Ends the process as a power failure would, and starts another one.
+   *
+   * @param clockAhead how much time seems to have passed, ms
+   */
+  crash(clockAhead?: number): Promise<void>
+  remove(): Promise<void>
 }
 
-/** A process of a node, which can be killed, frozen and started again. */
-export class ProcessNode {
+export interface ProcessNodeOptions {
+  /** Two with one name have one identity key. */
   readonly name: string
-  /** How it ended although nobody had ended it. */
-  death: string | undefined
-  readonly #options: ProcessNodeOptions
-  #child: ChildProcess | undefined
-  #ended: Promise<unknown> = Promise.resolve()
-  #isEnding = false
+  readonly port: number
+  readonly databases: TestDatabase
+  readonly environment?: Readonly<Record<string, string>>
+}
 
-  constructor(options: ProcessNodeOptions) {
-    this.name = options.name
-    this.#options = options
+const ENTRY = fileURLToPath(new URL('node-process.ts', import.meta.url))
+
+/** Not started yet. */
+export function createProcessNode({ name, port, databases, environment }: ProcessNodeOptions): ProcessNode {
+  const { privateKey, identityKey } = new TestUser(`node ${name}`)
+  const settings = {
+    PORT: String(port),
+    ADMIN_PORT: '0',
+    PUBLIC_DOMAIN: `localhost:${port}`,
+    DATA_DIR: join(tmpdir(), `peerserv-node-${randomUUID()}`),
+    DATABASE_URL: databases.connectionString,
+    SERVER_PRIVATE_KEY: privateKey.toString('hex'),
+    DRAIN_SECONDS: '0',
+    LOG_LEVEL: 'fatal',
+    ...environment
   }
+  let child: ChildProcess | undefined
+  let running: Promise<void> = Promise.reject(new Error('not started'))
+  running.catch(() => {})
 
-  get isRunning(): boolean {
-    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
-  }
-
-  /**
-   * Resolves when it answers.
-   *
-   * @param clockAhead how far its clock is ahead of the true time, ms
-   */
-  async start(clockAhead = 0): Promise<void> {
+  async function launch(clockAhead: number): Promise<void> {
     const { PATH, HOME, TMPDIR } = process.env
-    const { environment, root = ROOT } = this.#options
-    const child = spawn(process.execPath, ['--import', 'tsx', ENTRY], {
-      cwd: root,
-      env: { PATH, HOME, TMPDIR, ...environment, TEST_CLOCK_AHEAD: String(clockAhead) },
+    child = spawn(process.execPath, ['--import', 'tsx', ENTRY], {
+      env: { PATH, HOME, TMPDIR, ...settings, TEST_CLOCK_AHEAD: String(clockAhead) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc']
     })
-    this.#child = child
-    this.#isEnding = false
-    this.#ended = once(child, 'exit').then(([code, signal]) => {
-      if (!this.#isEnding) this.death = `${this.name} ended by itself (${code ?? signal})`
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`node ${name} ended with ${code}`)
     })
-    const ready = once(child, 'message')
-    const early = this.#ended.then(() => {
-      throw new Error(`${this.name} ended before it was ready`)
-    })
-    early.catch(() => {})
-    await Promise.race([ready, early])
+    await Promise.race([once(child, 'message'), ended])
+    ended.catch(() => {})
   }
 
-  /** Ends it as a power failure would. */
-  kill(): Promise<void> {
-    return this.#end('SIGKILL')
+  async function kill(): Promise<void> {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill('SIGKILL')
+    await ended
   }
 
-  /** Lets it stop in order. */
-  terminate(): Promise<void> {
-    return this.#end('SIGTERM')
+  return {
+    url: `http://localhost:${port}`,
+    domain: `localhost:${port}`,
+    identityKey,
+    databases,
+    get running() {
+      return running
+    },
+    start() {
+      running = launch(0)
+      return running
+    },
+    crash(clockAhead = 0) {
+      running = kill().then(() => launch(clockAhead))
+      return running
+    },
+    async remove() {
+      await kill()
+      await databases.drop()
+    }
   }
+}
 
-  /** Nothing of it runs any more, and its connections stay open, until `thaw`. */
-  freeze(): void {
-    this.#child?.kill('SIGSTOP')
-  }
-
-  thaw(): void {
-    this.#child?.kill('SIGCONT')
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    if (!this.isRunning) return
-    this.#isEnding = true
-    this.#child!.kill(signal)
-    await this.#ended
-  }
+/** Running nodes that know each other as overlay hosts, each on a database of its own. */
+export async function startProcessMesh(names: readonly string[]): Promise<ProcessNode[]> {
+  const ports = await Promise.all(names.map(freePort))
+  const nodes = await Promise.all(
+    names.map(async (name, i) =>
+      createProcessNode({
+        name,
+        port: ports[i]!,
+        databases: await createTestDatabase(),
+        environment: {
+          PEERS: ports
+            .filter((_, other) => other !== i)
+            .map(port => `http://localhost:${port}`)
+            .join()
+        }
+      })
+    )
+  )
+  await Promise.all(nodes.map(node => node.start()))
+  return nodes
 }
