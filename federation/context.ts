@@ -1,9 +1,11 @@
-import type { DeliveryContext } from './delivery/engine.js'
 import type { Overlay } from './overlay/overlay.js'
+import type { ReconciliationAnswers } from './sync/answering.js'
+import type { SyncContext } from './sync/context.js'
 
 /** What the endpoints of the federation work with. */
-export interface FederationContext extends DeliveryContext {
+export interface FederationContext extends SyncContext {
   readonly overlay: Overlay
+  readonly reconciliation: ReconciliationAnswers
   readonly steering: Steering
 }
 

@@ -6,20 +6,28 @@ import { deliveryStatus } from './api/delivery-status.js'
 import { nodeDocument } from './api/node-document.js'
 import { operatorEndpoints } from './api/operator.js'
 import { overlayEndpoints } from './api/overlay.js'
+import { propagateAcknowledgement } from './api/propagate-acknowledgement.js'
 import { propagateMessage } from './api/propagate-message.js'
+import { reconcile as reconcileEndpoint } from './api/reconcile.js'
 import { revokeRouting } from './api/revoke-routing.js'
 import { createOutboundDoor, type OutboundDoorOptions } from './channel/guarded-fetch.js'
 import { createPeerClient } from './channel/peer-client.js'
 import type { FederationContext } from './context.js'
 import { catchUp, lookUp } from './delivery/catch-up.js'
 import { drain } from './delivery/drain.js'
-import type { DeliveryContext } from './delivery/engine.js'
 import { dropDeliveries, flush, flushBlocked, retryDeliveries } from './delivery/steer.js'
 import { startSweep } from './delivery/sweep.js'
 import { TokenCheck } from './delivery/token-check.js'
 import { createOverlay } from './overlay/overlay.js'
 import { compileBoxExpression } from './phip/box-expression.js'
 import { createQueue, type JobQueue } from './queue.js'
+import { ReconciliationAnswers } from './sync/answering.js'
+import { reconcile } from './sync/comparing.js'
+import type { SyncContext } from './sync/context.js'
+import { createPeerExtensions } from './sync/extensions.js'
+import { passOnStatements, tellNew } from './sync/pass-on.js'
+import { SharedSets } from './sync/shared-set.js'
+import { startSyncSweep } from './sync/sweep.js'
 
 export interface FederationOptions {
   readonly redisUrl: string | undefined
@@ -77,7 +85,7 @@ export async function createFederation(context: Context, options: FederationOpti
     door.close()
     throw error
   })
-  const engine: DeliveryContext = {
+  const engine: SyncContext = {
     ...context,
     forwarding,
     peers,
@@ -85,11 +93,14 @@ export async function createFederation(context: Context, options: FederationOpti
     tokens: new TokenCheck({ ...context, network: config.network }),
     random: options.random,
     claimMilliseconds: options.claimMilliseconds,
-    overlay
+    overlay,
+    extensions: createPeerExtensions(door, clock)
   }
+  const sets = new SharedSets(engine)
   const wide: FederationContext = {
     ...engine,
     overlay,
+    reconciliation: new ReconciliationAnswers(engine, sets),
     steering: {
       retry: ids => retryDeliveries(engine, ids),
       drop: ids => dropDeliveries(engine, ids),
@@ -105,6 +116,8 @@ export async function createFederation(context: Context, options: FederationOpti
         revokeRouting,
         authorizeSending,
         propagateMessage,
+        propagateAcknowledgement,
+        reconcileEndpoint,
         deliveryStatus,
         nodeDocument,
         ...overlayEndpoints
@@ -116,15 +129,22 @@ export async function createFederation(context: Context, options: FederationOpti
     async startWorker() {
       const handlers = {
         drain: (domain: string) => drain(wide, domain),
-        'catch-up': (recipient: string) => catchUp(wide, recipient),
+        statements: (domain: string) => passOnStatements(wide, domain),
+        reconcile: (hostKey: string) => reconcile(wide, sets, hostKey),
+        'catch-up': async (recipient: string) => {
+          // First, as the other ends the request for both.
+          await tellNew(wide, recipient)
+          await catchUp(wide, recipient)
+        },
         lookup: (recipient: string) => lookUp(wide, recipient)
       }
       await queue.work(handlers, CONCURRENCY)
       const sweep = startSweep(wide)
+      const syncSweep = startSyncSweep(wide)
       overlay.start()
       return {
         async stop() {
-          await sweep.stop()
+          await Promise.all([sweep.stop(), syncSweep.stop()])
         }
       }
     },
@@ -144,6 +164,9 @@ function createForwarding(queue: JobQueue): Forwarding {
     },
     nudge(domains) {
       for (const domain of new Set(domains)) queue.add('drain', domain)
+    },
+    nudgeStatements(domains) {
+      for (const domain of new Set(domains)) queue.add('statements', domain)
     }
   }
 }

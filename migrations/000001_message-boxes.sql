@@ -339,12 +339,14 @@ begin
   return v_envelopes;
 end $$;
 
--- BRC-33 /acknowledgeMessage: deletes the recipient's messages of these shown ids, whatever box they are in. Several
--- requests at once, in ascending order of their recipients; p_requests says whose an id is, counted from 1.
+-- BRC-33 /acknowledgeMessage: deletes the recipient's messages of these shown ids, whatever box they are in, and plans what
+-- his other hosts are told, if he has any. Several requests at once, in ascending order of their recipients; p_requests
+-- says whose an id is, counted from 1. `domains` are to be nudged.
 create function acknowledge_messages(
   p_digests uuid[], p_issued_at bigint[], p_forget_at bigint[], p_recipients bytea[],
-  p_ids text[], p_requests integer[], p_forget_after bigint, p_ids_forget_at bigint
-) returns table (verdict text, acknowledged bigint)
+  p_ids text[], p_requests integer[], p_forget_after bigint, p_ids_forget_at bigint,
+  p_self bytea, p_now bigint, p_remember_until bigint
+) returns table (verdict text, acknowledged bigint, domains text[])
 language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 set enable_hashjoin = off set enable_mergejoin = off
@@ -354,6 +356,10 @@ declare
   v_owners integer[];
   v_box_ids bigint[];
   v_positions bigint[];
+  v_names bytea[];
+  v_step record;
+  v_told_requests integer[];
+  v_told_domains text[];
 begin
   perform from recipients where identity_key = any (p_recipients) order by identity_key for no key update;
   with admitted as (
@@ -363,25 +369,46 @@ begin
     on conflict do nothing
     returning digest
   ), found as (
-    select distinct on (m.box_id, m.position) m.box_id, m.position, i.request
+    select distinct on (m.box_id, m.position) m.box_id, m.position, m.name, i.request
     from unnest(p_ids, p_requests) i (id, request)
     join recipients r on r.identity_key = p_recipients[i.request]
     join messages m on m.recipient_id = r.id and m.shown_id = i.id
     where p_digests[i.request] in (select digest from admitted)
     order by m.box_id, m.position, i.request
   )
-  select (select array_agg(digest) from admitted), array_agg(request), array_agg(box_id), array_agg(position)
-  into v_fresh, v_owners, v_box_ids, v_positions from found;
+  select (select array_agg(digest) from admitted), array_agg(request), array_agg(box_id), array_agg(position),
+    array_agg(name)
+  into v_fresh, v_owners, v_box_ids, v_positions, v_names from found;
   if v_box_ids is not null then
     perform release_envelopes(take_messages(v_box_ids, v_positions, p_forget_after, p_ids_forget_at));
   end if;
+  -- Who has other hosts, or messages that one of them has hidden here: few.
+  for v_step in
+    select s.request, t.hidden, t.domains from (
+      select a.request::integer as request, a.recipient from unnest(p_recipients) with ordinality a (recipient, request)
+      where p_digests[a.request] = any (v_fresh) and (
+        exists (select from phip_hosts h where h.recipient = a.recipient and h.live and h.operator_key <> p_self)
+        or exists (select from hidden_messages h where h.recipient = a.recipient)
+      )
+    ) s cross join lateral spread_acknowledgement(
+      s.recipient,
+      array(select i.id from unnest(p_ids, p_requests) i (id, request) where i.request = s.request),
+      array(select f.name from unnest(v_names, v_owners) f (name, request) where f.request = s.request),
+      p_self, p_now, p_remember_until
+    ) t
+  loop
+    v_owners := v_owners || array_fill(v_step.request, array[v_step.hidden]);
+    v_told_requests := v_told_requests || array_fill(v_step.request, array[coalesce(cardinality(v_step.domains), 0)]);
+    v_told_domains := v_told_domains || v_step.domains;
+  end loop;
   return query
     select case
       when a.digest = any (v_fresh) then 'fresh'
       when a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
         then 'replayed'
       else 'unknown'
-    end, (select count(*) from unnest(v_owners) owner where owner = a.request)
+    end, (select count(*) from unnest(v_owners) owner where owner = a.request),
+    (select array_agg(t.domain) from unnest(v_told_requests, v_told_domains) t (request, domain) where t.request = a.request)
     from unnest(p_digests, p_issued_at) with ordinality a (digest, issued_at, request)
     order by a.request;
 end $$;

@@ -414,6 +414,9 @@ begin
       insert into sent_ciphertexts (ciphertext_key, message_box, forget_at)
         values (p_ciphertext_key, p_box, (select max(e) from unnest(p_expires_at) e) + p_forget_after) on conflict do nothing;
     end if;
+    if exists (select from early_acknowledgements e where e.name = any (p_names)) then
+      perform apply_early_acknowledgements(p_recipients, p_names, p_now, p_forget_after);
+    end if;
   end if;
 end $$;
 
@@ -494,6 +497,7 @@ begin
         and not exists (select from messages m where m.recipient_id = a.recipient_id and m.shown_id = a.shown)
         and not exists (select from messages m where m.id_key = a.id_key)
         and not exists (select from client_message_ids c where c.id_key = a.id_key)
+        and not exists (select from early_acknowledgements e where e.name = a.name)
         and a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
     ), admitted as (
       insert into seen_requests (digest, slot) select o.digest, seen_slot(o.forget_at) from ordinary o
@@ -693,5 +697,8 @@ begin
       p_envelope_id, p_sender, p_format, p_key_id, p_signed, p_signature, false, p_key_linkage, p_envelope_proof,
       p_received_at, v_holds
     );
+    if exists (select from early_acknowledgements e where e.name = any (p_names)) then
+      perform apply_early_acknowledgements(p_recipients, p_names, p_now, p_forget_after);
+    end if;
   end if;
 end $$;

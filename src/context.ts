@@ -41,6 +41,8 @@ export interface Forwarding {
   matches(boxExpression: string, messageBox: string): boolean
   /** Says that deliveries to these domains were committed; losing it costs time only. */
   nudge(domains: readonly string[]): void
+  /** The same of statements, such as acknowledgements. */
+  nudgeStatements(domains: readonly string[]): void
 }
 
 /** What the endpoints of message boxes work with. */

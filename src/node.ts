@@ -151,7 +151,7 @@ async function start(
     connections: new LiveConnections(),
     forwarding: federation.forwarding,
     sentMessages: new SentMessages(database, keys.publicKey, config.limits),
-    storedMessages: new StoredMessages(database, config.limits.listBytes)
+    storedMessages: new StoredMessages(database, { self: keys.publicKey, ...config.limits })
   }
 
   const draining = { active: false }

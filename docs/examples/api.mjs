@@ -245,6 +245,19 @@ const acknowledged = await post(bob, there, '/acknowledgeMessage', {
 // #endregion
 step('acknowledgeMessage', acknowledged)
 
+// #region acknowledge-signed
+/** In Bob's own words, which all of his hosts obey: they delete the messages, wherever they are. */
+const envelopeIds = received.map(message => message.envelopeId)
+const everywhere = await post(bob, there, '/acknowledgeMessage', {
+  envelopeIds,
+  signature: await signPortably(
+    bob,
+    JSON.stringify(['peerserv acknowledgement', 1, bob.identityKey, envelopeIds])
+  )
+})
+// #endregion
+step('acknowledgeMessage, signed', everywhere)
+
 // #region retry
 /** With an id, the same message again is recognized: `success`, and nothing is stored twice. */
 const message = {

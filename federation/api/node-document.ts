@@ -3,7 +3,13 @@ import { VERSION } from '../../src/version.js'
 import type { FederationContext } from '../context.js'
 
 /** Extensions of BRC-33 and BRC-34 that work here today (protocol section 7). */
-const EXTENSIONS = ['origin-proofs', 'delivery-status', 'withdrawal']
+const EXTENSIONS = [
+  'origin-proofs',
+  'delivery-status',
+  'withdrawal',
+  'acknowledgement-sync',
+  'reconciliation'
+]
 
 /** Seconds that others may keep the document. */
 const MAX_AGE = 300

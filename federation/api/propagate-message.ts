@@ -1,7 +1,7 @@
 import { StaleSession } from '../../src/auth/stale-session.js'
 import type { AuthenticatedEndpoint } from '../../src/endpoint.js'
 import { ApiError } from '../../src/errors.js'
-import { type IdentityKey, identityKeyBytes } from '../../src/keys/identity-key.js'
+import { identityKeyBytes } from '../../src/keys/identity-key.js'
 import { isIntegerId } from '../../src/message.js'
 import { matchingExpressions } from '../../src/message-boxes.js'
 import { ciphertextKey, publicInteger } from '../../src/names.js'
@@ -16,9 +16,9 @@ import {
   type ProvenRecipient
 } from '../origin/proof.js'
 import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
-import { domainsOfOperators } from '../storage/operators.js'
 import { acceptPropagated, type ReceivedMessage, type ReceivedRecipient } from '../storage/propagated.js'
 import { Handovers } from './handovers.js'
+import { requireServedDomain } from './served-domain.js'
 
 /** What one recipient alone would have been answered. */
 interface RecipientResult {
@@ -34,8 +34,6 @@ interface RecipientResult {
 
 /** Seconds after which a full box is worth another attempt. */
 const FULL_RETRY_AFTER = 60
-/** Of one host's domains. */
-const DOMAINS_OF_ONE = 100
 
 /**
  * POST /propagateMessage (BRC-34; protocol section 4): another host hands on a message for recipients at home here.
@@ -59,7 +57,7 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     const { originalSender } = propagated
     const host = request.caller.identityKey
     if (operatorLists.blocksIdentity(originalSender)) throw operatorLists.refusal('identity')
-    if (operatorLists.judgesDomains) await requireServedDomain(context, host)
+    await requireServedDomain(context, host)
     const now = clock.now()
     const judged = judgeOrigin(curve, config.limits, propagated, now)
     const all = judged.recipients.filter(isProven)
@@ -100,19 +98,6 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     }
     return { body: { status: 'success', results } }
   }
-}
-
-/** A host that hands on is where its own tokens say that it is; one without a token is nowhere that anybody allowed. */
-async function requireServedDomain(
-  { database, operatorLists }: FederationContext,
-  host: IdentityKey
-): Promise<void> {
-  const domains = await domainsOfOperators(database, [identityKeyBytes(host)], DOMAINS_OF_ONE)
-  const isServed =
-    domains.length > 0
-      ? domains.every(domain => operatorLists.servesDomain(domain))
-      : !operatorLists.limitsDomains
-  if (!isServed) throw operatorLists.refusal('domain')
 }
 
 type Proven = ProvenRecipient & { readonly verdict: ProvenOrigin }

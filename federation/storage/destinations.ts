@@ -38,9 +38,13 @@ export async function setBackoff(database: Queryable, domain: string, until: num
   await database.query(SET_BACKOFF, [domain, until])
 }
 
-const CLEAR = statement('clear-destination', 'delete from destinations where domain = $1::text')
+const CLEAR = statement(
+  'clear-destination',
+  `with cleared as (delete from destinations where domain = $1::text)
+  update reconciliations set next_at = least(next_at, coalesce(finished_at, 0) + 10000) where domain = $1::text`
+)
 
-/** A domain works again: what was held against it is forgotten. */
+/** A domain works again: what was held against it is forgotten, and who serves the same recipients compares with it. */
 export async function clearFailures(database: Queryable, domain: string): Promise<void> {
   await database.query(CLEAR, [domain])
 }

@@ -39,5 +39,6 @@ export function messageJson(row: ShownMessage): string {
   // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
   const shown = JSON.stringify(row.wrapped ? JSON.stringify({ message: body }) : body)
   const proof = row.proof === null ? '' : `,"proof":${JSON.stringify(row.proof)}`
-  return `{"messageId":${JSON.stringify(shownMessageId(row.shown_id))},"body":${shown},"sender":"${row.sender}","createdAt":${time},"created_at":${time},"updatedAt":${time},"updated_at":${time},"envelopeId":"${row.name}","origin":"${row.origin}"${proof}}`
+  const hiddenBy = row.hidden_by === undefined ? '' : `,"acknowledgedBy":"${row.hidden_by}"`
+  return `{"messageId":${JSON.stringify(shownMessageId(row.shown_id))},"body":${shown},"sender":"${row.sender}","createdAt":${time},"created_at":${time},"updatedAt":${time},"updated_at":${time},"envelopeId":"${row.name}","origin":"${row.origin}"${proof}${hiddenBy}}`
 }

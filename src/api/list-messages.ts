@@ -6,6 +6,7 @@ import type { AuthenticatedEndpoint, Reply } from '../endpoint.js'
 import { badRequest } from '../errors.js'
 import { BoxWatch } from '../live/box-watch.js'
 import { isObject, parseMessageBox } from '../message.js'
+import { listHiddenMessages } from '../storage/hidden-messages.js'
 import { messagesBehind } from '../storage/live-messages.js'
 import type { Cursor, ShownMessage } from '../storage/messages.js'
 import { listAnswer } from './list-answer.js'
@@ -16,15 +17,18 @@ const WAIT_SECONDS = 20
 /**
  * POST /listMessages (BRC-33): the messages of one of the caller's boxes, oldest first.
  *
- * Body: `{messageBox, limit?, cursor?, waitSeconds?}`; `limit` 1 to the node's limit (1,000); where there is nothing, the answer
+ * Body: `{messageBox, limit?, cursor?, waitSeconds?, acknowledged?}`; `limit` 1 to the node's limit (1,000); where there is nothing, the answer
  * waits for something to arrive, for `waitSeconds` (0 to 20) at most. Answers `{status, messages: [{messageId,
  * body, sender, createdAt, created_at, updatedAt, updated_at, envelopeId, origin, proof?}], hasMore, nextCursor?}`; less
  * than `limit` where the bodies reach the node's limit of bytes. With `cursor: nextCursor` the next call goes on behind the
  * last message and misses none; without it the oldest come first, so that a client that lists, acknowledges and lists again
  * gets everything. A box that is not there is empty.
  *
+ * `acknowledged: true` lists instead what one of the caller's hosts says that he has acknowledged there, and what he has
+ * not deleted here himself (protocol section 6); each with `acknowledgedBy`, the key of that host.
+ *
  * Errors: 400 ERR_MESSAGEBOX_REQUIRED, ERR_INVALID_MESSAGEBOX, ERR_MESSAGEBOX_TOO_LARGE, ERR_INVALID_LIMIT,
- * ERR_INVALID_CURSOR, ERR_INVALID_WAIT; 429 ERR_TOO_MANY_CONNECTIONS.
+ * ERR_INVALID_CURSOR, ERR_INVALID_WAIT, ERR_INVALID_ACKNOWLEDGED; 429 ERR_TOO_MANY_CONNECTIONS.
  */
 export const listMessages: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',
@@ -56,11 +60,11 @@ interface Page {
 }
 
 async function currentMessages(
-  { storedMessages, clock }: LocalContext,
+  { config, database, storedMessages, clock }: LocalContext,
   caller: Caller,
-  { messageBox, cursor, limit }: ListRequest
+  { messageBox, cursor, limit, acknowledged }: ListRequest
 ): Promise<Page> {
-  const rows = await storedMessages.list({
+  const request = {
     replay: caller.replay,
     recipient: caller.identityKeyBytes,
     messageBox,
@@ -68,7 +72,10 @@ async function currentMessages(
     // One more than is shown tells whether there are more.
     maximum: limit + 1,
     now: clock.now()
-  })
+  }
+  const rows = acknowledged
+    ? await listHiddenMessages(database, request, config.limits.listBytes)
+    : await storedMessages.list(request)
   const [first] = rows
   if (first!.verdict !== 'fresh') throw new StaleSession(first!.verdict)
   const messages = first!.box_id === null ? [] : rows.slice(0, limit)
@@ -112,11 +119,16 @@ interface ListRequest {
   readonly limit: number
   readonly cursor: Cursor | undefined
   readonly waitMilliseconds: number
+  /** What hosts have hidden, instead of what stands in the box; nobody waits for that. */
+  readonly acknowledged: boolean
 }
 
 function parseListRequest(limits: Limits, body: unknown): ListRequest {
   if (!isObject(body)) throw badRequest('ERR_MESSAGEBOX_REQUIRED', 'The body must be {"messageBox": "…"}.')
-  const { limit = limits.listMessages, waitSeconds = 0 } = body
+  const { limit = limits.listMessages, waitSeconds = 0, acknowledged = false } = body
+  if (typeof acknowledged !== 'boolean') {
+    throw badRequest('ERR_INVALID_ACKNOWLEDGED', '"acknowledged" must be true or false.')
+  }
   if (!isWholeNumber(limit, 1, Number.MAX_SAFE_INTEGER)) {
     throw badRequest('ERR_INVALID_LIMIT', '"limit" must be a positive integer.')
   }
@@ -127,7 +139,8 @@ function parseListRequest(limits: Limits, body: unknown): ListRequest {
     messageBox: parseMessageBox(body.messageBox),
     limit: Math.min(limit, limits.listMessages),
     cursor: parseCursor(body.cursor),
-    waitMilliseconds: waitSeconds * 1000
+    waitMilliseconds: acknowledged ? 0 : waitSeconds * 1000,
+    acknowledged
   }
 }
 

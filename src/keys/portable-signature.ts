@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { Curve } from '../curve/curve.js'
 import { derToCompact } from '../curve/der.js'
-import { type IdentityKey, identityKeyBytes } from './identity-key.js'
+import { type IdentityKey, identityKeyBytes, identityKeyFromBytes } from './identity-key.js'
 import { ANYONE_PUBLIC_KEY, anyoneLinkage, type KeyDeriver } from './key-deriver.js'
 
 /*
@@ -59,6 +59,12 @@ export function verifyPortableSignature(
   if (!signerBytes.equals(parts.signer)) return false
   const linkage = anyoneLinkage(signerBytes, `${PROTOCOL}-${parts.keyId}`)
   return curve.verifyDerived(hash('sha256', text, 'buffer'), parts.signature, signerBytes, linkage)
+}
+
+/** The key of whoever is said to have made a portable signature, which proves nothing yet; undefined if it is none. */
+export function statedSigner(signature: unknown): IdentityKey | undefined {
+  const parts = parse(signature)
+  return parts === undefined ? undefined : identityKeyFromBytes(parts.signer)
 }
 
 interface PortableSignature {

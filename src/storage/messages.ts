@@ -28,6 +28,8 @@ export interface ShownMessage {
   readonly origin: string
   readonly proof: MessageProof | null
   readonly created_at: number
+  /** Hexadecimal key of the host that says that its recipient has acknowledged it; only in lists of such messages. */
+  readonly hidden_by?: string
 }
 
 export interface ListedMessage extends ShownMessage {
@@ -97,7 +99,8 @@ export const IDS_FORGET_AFTER = 10 * 60 * 1000
 const ACKNOWLEDGE_MESSAGES = statement(
   'acknowledge-messages',
   `select * from acknowledge_messages(
-    $1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::integer[], $7::bigint, $8::bigint)`
+    $1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::text[], $6::integer[], $7::bigint, $8::bigint, $9::bytea,
+    $10::bigint, $11::bigint)`
 )
 
 export interface Acknowledgement {
@@ -112,6 +115,18 @@ export interface Acknowledgement {
 export interface Acknowledged {
   readonly verdict: Verdict
   readonly acknowledged: number
+  /** Where other hosts of the recipient are told; null as a rule. */
+  readonly domains: readonly string[] | null
+}
+
+/** What a node is, to those who keep messages. */
+export interface MessageKeeper {
+  /** Its identity key, 33 bytes. */
+  readonly self: Uint8Array
+  /** In one list no message follows once those before it have this many bytes; the first always comes. */
+  readonly listBytes: number
+  /** Seconds. */
+  readonly timeToLive: number
 }
 
 /** With more ids than this a request would hold up the others of its statement. */
@@ -120,7 +135,7 @@ const BATCHED_IDS = 50
 /** The messages in the boxes, for those whose they are. */
 export class StoredMessages {
   readonly #database: Database
-  readonly #listBytes: number
+  readonly #keeper: MessageKeeper
   readonly #lists = new Batches<ListRequest, readonly ListedMessage[]>({
     size: 8,
     order: ({ recipient }) => recipient,
@@ -136,10 +151,9 @@ export class StoredMessages {
     alone: request => this.#acknowledgeOne(request)
   })
 
-  /** @param listBytes in one list no message follows once those before it have this many bytes; the first always comes */
-  constructor(database: Database, listBytes: number) {
+  constructor(database: Database, keeper: MessageKeeper) {
     this.#database = database
-    this.#listBytes = listBytes
+    this.#keeper = keeper
   }
 
   /** Messages of one box, oldest first, in one statement. One row without a message where there is none. */
@@ -147,7 +161,10 @@ export class StoredMessages {
     return this.#lists.add(request)
   }
 
-  /** Deletes the recipient's messages with these shown ids, in one statement. Resolves after the commit. */
+  /**
+   * Deletes the recipient's messages with these shown ids, and plans what his other hosts are told, in one statement.
+   * Resolves after the commit.
+   */
   acknowledge(request: Acknowledgement): Promise<Acknowledged> {
     return request.messageIds.length <= BATCHED_IDS
       ? this.#acknowledgements.add(request)
@@ -163,7 +180,7 @@ export class StoredMessages {
       plainArray(requests.map(({ cursor }) => cursor?.position ?? 0)),
       plainArray(requests.map(({ now }) => now)),
       plainArray(requests.map(({ maximum }) => maximum)),
-      this.#listBytes
+      this.#keeper.listBytes
     ])
     if (requests.length === 1) return [rows]
     const pages: ListedMessage[][] = requests.map(() => [])
@@ -172,13 +189,18 @@ export class StoredMessages {
   }
 
   async #acknowledgeTogether(requests: readonly Acknowledgement[]): Promise<Acknowledged[]> {
+    const { now } = requests[0]!
+    const { self, timeToLive } = this.#keeper
     return this.#database.query<Acknowledged>(ACKNOWLEDGE_MESSAGES, [
       ...ticketValues(requests),
       requests.map(({ recipient }) => recipient),
       requests.flatMap(({ messageIds }) => messageIds),
       plainArray(requests.flatMap(({ messageIds }, i) => messageIds.map(() => i + 1))),
       FORGET_AFTER,
-      requests[0]!.now + IDS_FORGET_AFTER
+      now + IDS_FORGET_AFTER,
+      self,
+      now,
+      now + timeToLive * 1000 + FORGET_AFTER
     ])
   }
 

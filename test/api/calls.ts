@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs'
 import { senderAuthorizationText } from '../../federation/origin/sender-authorization.js'
 import { formatRoutingText, signRoutingText } from '../../federation/phip/routing-authorization.js'
 import { signWithdrawalText } from '../../federation/phip/withdrawal.js'
+import { acknowledgementText } from '../../src/acknowledgement.js'
 import { identityKeyBytes } from '../../src/keys/identity-key.js'
 import { signPortably } from '../../src/keys/portable-signature.js'
 import { signedMessageText } from '../../src/message.js'
@@ -28,9 +29,10 @@ export interface Call {
   readonly limit?: number
 }
 
-/** The others: without a body, or with one that is not JSON. */
+/** The others: without a body, with one that is not JSON, or for hosts only, one call at a time. */
 export const otherCalls: readonly { readonly method: 'GET' | 'POST'; readonly path: string }[] = [
   { method: 'POST', path: '/submit' },
+  { method: 'POST', path: '/reconcile' },
   { method: 'GET', path: '/healthz' },
   { method: 'GET', path: '/readyz' },
   { method: 'GET', path: '/.well-known/peerserv' },
@@ -85,6 +87,7 @@ export function jsonCalls(options: CallsOptions): Call[] {
     ...messageCalls(options),
     ...routingCalls(options),
     propagation(options),
+    ...acknowledgements(options),
     ...handshakes(options),
     ...overlayCalls(options)
   ]
@@ -149,8 +152,13 @@ function messageCalls({ node, caller, recipient }: CallsOptions): Call[] {
     {
       path: '/listMessages',
       authenticated,
-      valid: () => ({ messageBox: 'calls 1', limit: 10, cursor: '1.1' }),
-      members: { messageBox: TEXTS, limit: ['missing'], cursor: ABSENT }
+      valid: () => ({ messageBox: 'calls 1', limit: 10, cursor: '1.1', acknowledged: false }),
+      members: {
+        messageBox: TEXTS,
+        limit: ['missing'],
+        cursor: ABSENT,
+        acknowledged: ['missing', 'true', 'false']
+      }
     },
     ...['/acknowledgeMessage', '/deliveryStatus'].map(path => ({
       path,
@@ -229,6 +237,29 @@ function propagation({ node, caller, recipient }: CallsOptions): Call {
     // Base64 of a request, and what comes beside it.
     limit: Math.ceil((node.node.context.config.limits.requestBytes * 4) / 3) + 65_536
   }
+}
+
+/** Of nothing that there is: they change nothing. */
+function acknowledgements({ caller, recipient }: CallsOptions): Call[] {
+  const envelopeIds = ['00'.repeat(32)]
+  const signed = (user: TestUser) =>
+    signPortably(user.keys, acknowledgementText(user.identityKey, envelopeIds))
+  const members = { envelopeIds: NONE, 'envelopeIds.0': NONE, signature: NONE }
+  return [
+    {
+      path: '/acknowledgeMessage',
+      authenticated,
+      valid: () => ({ envelopeIds, signature: signed(caller) }),
+      members
+    },
+    {
+      path: '/propagateAcknowledgement',
+      authenticated,
+      valid: () => ({ recipient: recipient.identityKey, envelopeIds, signature: signed(recipient) }),
+      members: { recipient: NONE, ...members },
+      limit: 131_072
+    }
+  ]
 }
 
 function handshakes({ caller, session }: CallsOptions): Call[] {

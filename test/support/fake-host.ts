@@ -1,5 +1,5 @@
 import { TestUser } from './client.js'
-import { type Script, ScriptedHost } from './peer.js'
+import { json, type Script, ScriptedHost } from './peer.js'
 import { ServerHalf } from './server-half.js'
 
 const AUTH = 'POST /.well-known/auth'
@@ -28,6 +28,8 @@ export async function startFakeHost(name: string, status = 200, body: object = T
   let answer: Script = half.signed(status, body)
   host.always(AUTH, half.handshake())
   host.always(PROPAGATE, (request, response) => answer(request, response))
+  // A plain BRC-34 host, without a document.
+  host.always('GET /.well-known/peerserv', json(404, {}))
   // It says nothing of its tokens.
   host.always('POST /lookup', half.signed(503, {}))
   return {

@@ -68,7 +68,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
     database,
     arrivals: new Arrivals(() => ({ publish: async () => {}, close: async () => {} }), logger),
     sentMessages: new SentMessages(database, keys.publicKey, allLimits),
-    storedMessages: new StoredMessages(database, allLimits.listBytes),
+    storedMessages: new StoredMessages(database, { self: keys.publicKey, ...allLimits }),
     metrics,
     rates,
     operatorLists: new OperatorLists({
@@ -76,7 +76,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
       onRefused: metrics.blocked
     }),
     connections: new LiveConnections(),
-    forwarding: { matches: () => false, nudge: () => undefined }
+    forwarding: { matches: () => false, nudge: () => undefined, nudgeStatements: () => undefined }
   }
   const epoch = await createSessionEpoch(context.database, clock, context.logger)
   const endpoints = mountEndpoints([sendMessage, listMessages, acknowledgeMessage], context)

@@ -29,7 +29,8 @@ describe('check-imports', () => {
       'src/storage/database.ts': `import pg from 'pg'`,
       'src/api/a.ts': '// never process.env here',
       'federation/queue.ts': `import {\n  Queue\n} from 'bullmq'\nimport { Redis } from 'ioredis'`,
-      'federation/api/a.ts': `import type { Context } from '../../src/context.js'\nimport '../storage/tokens.js'`
+      'federation/api/a.ts': `import type { Context } from '../../src/context.js'\nimport '../storage/tokens.js'`,
+      'federation/sync/a.ts': `import '../delivery/outcome.js'`
     }
     expect(check(files)).to.deep.equal({ status: 0, problems: [] })
   })
@@ -48,6 +49,7 @@ describe('check-imports', () => {
     ['federation/phip/token.ts', `import type { Logger } from '../../src/logger.js'`],
     ['federation/origin/proof.ts', 'const now = Date.now()'],
     ['federation/delivery/a.ts', `import { request } from 'undici'`],
+    ['federation/delivery/a.ts', `import '../sync/pass-on.js'`],
     ['federation/storage/a.ts', `import pg from 'pg/lib/client.js'`]
   ]
   for (const [file, text] of forbidden) {

@@ -1,0 +1,193 @@
+import { acknowledgementText, NAMES_AT_MOST } from '../../src/acknowledgement.js'
+import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
+import { signPortably } from '../../src/keys/portable-signature.js'
+import { type Attempt, judgeAnswer, judgeFailure } from '../delivery/outcome.js'
+import { waitAfter } from '../delivery/retry-policy.js'
+import { servesHost } from '../delivery/settle.js'
+import { clearFailures, recordFailure, setBackoff } from '../storage/destinations.js'
+import { requestReconciliations } from '../storage/reconciliations.js'
+import {
+  claimStatements,
+  type DueStatement,
+  deferStatements,
+  endStatements,
+  retargetStatement,
+  tellNewHosts
+} from '../storage/statements.js'
+import type { SyncContext } from './context.js'
+
+/** What a host must name in its document to be told anything. */
+export const ACKNOWLEDGEMENT_SYNC = 'acknowledgement-sync'
+
+/** Statements claimed at once. */
+const CLAIMED_AT_ONCE = 100
+/** Calls to one domain at once. */
+const CALLS_AT_ONCE = 4
+/** Longer than a round of calls can take (the door outward gives up after 15 s each), ms. */
+const CLAIM_MILLISECONDS = 60_000
+
+/** Statements that one call carries. */
+interface Call {
+  readonly due: readonly [DueStatement, ...DueStatement[]]
+  readonly names: readonly Buffer[]
+  /** Undefined: this node's own word. */
+  readonly signature: string | undefined
+}
+
+/**
+ * Passes on what is due at a domain until nothing is, or the domain fails. Like `drain` for messages: any number of
+ * workers may do so at once, and a failure belongs to the host.
+ */
+export async function passOnStatements(context: SyncContext, domain: string): Promise<void> {
+  const { clock, database } = context
+  for (;;) {
+    const now = clock.now()
+    const claimed = await claimStatements(database, domain, now, now + CLAIM_MILLISECONDS, CLAIMED_AT_ONCE)
+    if (claimed.length === 0) return
+    const due = await stillDue(context, domain, claimed)
+    if (due.length > 0 && !(await passOn(context, domain, due))) return
+  }
+}
+
+/** Plans what was acknowledged here for hosts that are new to a recipient, and a comparison with them. */
+export async function tellNew(context: SyncContext, recipient: string): Promise<void> {
+  const { clock, config, database, forwarding, keys } = context
+  const key = Buffer.from(recipient, 'hex')
+  const now = clock.now()
+  forwarding.nudgeStatements(await tellNewHosts(database, key, keys.publicKey, config.limits.timeToLive, now))
+  await requestReconciliations(database, key, keys.publicKey, now)
+}
+
+/** Passes over hosts that the recipient's live tokens no longer name, and those that are blocked. */
+async function stillDue(
+  context: SyncContext,
+  domain: string,
+  claimed: readonly DueStatement[]
+): Promise<DueStatement[]> {
+  const { database, operatorLists, queue, tokens } = context
+  const due: DueStatement[] = []
+  const gone: DueStatement[] = []
+  for (const statement of claimed) {
+    const { host_key: host, live_domain: liveDomain } = statement
+    if (liveDomain === null || !servesHost(operatorLists, host, liveDomain)) gone.push(statement)
+    else if (liveDomain !== domain) {
+      await retargetStatement(database, statement, liveDomain)
+      queue.add('statements', liveDomain)
+    } else if (!(await tokens.holds({ ...statement, live_domain: domain }))) {
+      // The index has been put right: what it says now decides.
+      await retargetStatement(database, statement, domain)
+    } else due.push(statement)
+  }
+  if (gone.length > 0) await endStatements(database, gone)
+  return due
+}
+
+/** False if the host is failing. */
+async function passOn(context: SyncContext, domain: string, due: readonly DueStatement[]): Promise<boolean> {
+  const calls = callsFor(due)
+  try {
+    const understands = await context.extensions.has(domain, ACKNOWLEDGEMENT_SYNC)
+    if (understands === undefined) {
+      const wait = waitAfter(due[0]!.attempts, undefined, context.random())
+      await deferStatements(context.database, due, context.clock.now() + wait)
+      return true
+    }
+    if (!understands) {
+      // A plain BRC-34 host: nothing would be understood there.
+      await endStatements(context.database, due)
+      return true
+    }
+  } catch (error) {
+    await settle(context, domain, due, judgeFailure(error))
+    return false
+  }
+  for (let at = 0; at < calls.length; at += CALLS_AT_ONCE) {
+    const answered = await Promise.all(
+      calls.slice(at, at + CALLS_AT_ONCE).map(async call => {
+        return settle(context, domain, call.due, await makeCall(context, domain, call))
+      })
+    )
+    if (answered.includes(false)) {
+      const rest = calls.slice(at + CALLS_AT_ONCE).flatMap(call => call.due)
+      await deferStatements(context.database, rest, context.clock.now())
+      return false
+    }
+  }
+  return true
+}
+
+/** This node's own words about one recipient go together; what others signed goes as they signed it. */
+function callsFor(due: readonly DueStatement[]): Call[] {
+  const calls: Call[] = []
+  const own = new Map<string, { due: [DueStatement, ...DueStatement[]]; names: Map<string, Buffer> }>()
+  for (const statement of due) {
+    const { names, signature } = statement
+    if (signature !== null) {
+      calls.push({ due: [statement], names, signature })
+      continue
+    }
+    const key = statement.host_key.toString('hex') + statement.recipient.toString('hex')
+    let call = own.get(key)
+    if (call === undefined || call.names.size + names.length > NAMES_AT_MOST) {
+      if (call !== undefined) calls.push(ownCall(call))
+      call = { due: [statement], names: new Map() }
+      own.set(key, call)
+    } else call.due.push(statement)
+    for (const name of names) call.names.set(name.toString('hex'), name)
+  }
+  for (const call of own.values()) calls.push(ownCall(call))
+  return calls
+}
+
+function ownCall(call: { due: Call['due']; names: ReadonlyMap<string, Buffer> }): Call {
+  return { due: call.due, names: [...call.names.values()], signature: undefined }
+}
+
+async function makeCall(context: SyncContext, domain: string, call: Call): Promise<Attempt> {
+  const { keys, peers } = context
+  const [first] = call.due
+  const recipient = identityKeyFromBytes(first.recipient)
+  const envelopeIds = call.names.map(name => name.toString('hex'))
+  const signature = call.signature ?? signPortably(keys, acknowledgementText(recipient, envelopeIds))
+  const host = { domain, operatorKey: identityKeyFromBytes(first.host_key) }
+  try {
+    return judgeAnswer(
+      await peers.post(host, '/propagateAcknowledgement', { recipient, envelopeIds, signature })
+    )
+  } catch (error) {
+    return judgeFailure(error)
+  }
+}
+
+/** False if the host is failing. */
+async function settle(
+  context: SyncContext,
+  domain: string,
+  due: readonly DueStatement[],
+  attempt: Attempt
+): Promise<boolean> {
+  const { clock, database, logger, random } = context
+  const now = clock.now()
+  if (attempt.host === 'failing') {
+    const { answer, retryAfter } = attempt
+    const failures = await database.transaction(async tx => {
+      const { failures } = await recordFailure(tx, domain, answer, now)
+      await setBackoff(tx, domain, now + waitAfter(failures, retryAfter, random()))
+      return failures
+    })
+    await deferStatements(database, due, now)
+    logger.info({ domain, answer, failures }, 'a host could not be told')
+    return false
+  }
+  if (attempt.host === 'impostor') {
+    await endStatements(database, due)
+    return true
+  }
+  if (due.some(({ failing }) => failing)) await clearFailures(database, domain)
+  const [{ recipient, attempts }] = due as Call['due']
+  const outcome = attempt.outcomeOf(identityKeyFromBytes(recipient))
+  if (outcome.state === 'deferred') {
+    await deferStatements(database, due, now + waitAfter(attempts, outcome.retryAfter, random()))
+  } else await endStatements(database, due)
+  return true
+}
