@@ -1,4 +1,6 @@
+import type { WaitingHosts } from './delivery/waiting-hosts.js'
 import type { Overlay } from './overlay/overlay.js'
+import type { ReceivedMessages } from './storage/propagated.js'
 import type { ReconciliationAnswers } from './sync/answering.js'
 import type { SyncContext } from './sync/context.js'
 
@@ -6,6 +8,9 @@ import type { SyncContext } from './sync/context.js'
 export interface FederationContext extends SyncContext {
   readonly overlay: Overlay
   readonly reconciliation: ReconciliationAnswers
+  readonly receivedMessages: ReceivedMessages
+  /** Told of every request that a host is proven to have sent. */
+  readonly waitingHosts: Pick<WaitingHosts, 'heard'>
   readonly steering: Steering
 }
 

@@ -14,13 +14,16 @@ import { createOutboundDoor, type OutboundDoorOptions } from './channel/guarded-
 import { createPeerClient } from './channel/peer-client.js'
 import type { FederationContext } from './context.js'
 import { catchUp, lookUp } from './delivery/catch-up.js'
-import { drain } from './delivery/drain.js'
+import { Drains } from './delivery/drains.js'
 import { dropDeliveries, flush, flushBlocked, retryDeliveries } from './delivery/steer.js'
 import { startSweep } from './delivery/sweep.js'
 import { TokenCheck } from './delivery/token-check.js'
+import { WaitingHosts } from './delivery/waiting-hosts.js'
 import { createOverlay } from './overlay/overlay.js'
 import { compileBoxExpression } from './phip/box-expression.js'
 import { createQueue, type JobQueue } from './queue.js'
+import { readBacklog } from './storage/backlog.js'
+import { ReceivedMessages } from './storage/propagated.js'
 import { ReconciliationAnswers } from './sync/answering.js'
 import { reconcile } from './sync/comparing.js'
 import type { SyncContext } from './sync/context.js'
@@ -53,8 +56,10 @@ export interface Federation {
   close(): Promise<void>
 }
 
-/** Domains that one process serves at once; each has calls of its own. */
-const CONCURRENCY = 50
+/** Between two counts of what waits, ms: those who read metrics must not keep Postgres busy. */
+const BACKLOG_MILLISECONDS = 10_000
+/** Jobs that one process works on at once; those of hosts that are slow to fail must leave room for others. */
+const CONCURRENCY = 200
 
 /** Opens the queue and the door outward, and wires the parts to each other. */
 export async function createFederation(context: Context, options: FederationOptions): Promise<Federation> {
@@ -72,7 +77,7 @@ export async function createFederation(context: Context, options: FederationOpti
     servesDomain: domain => operatorLists.servesDomain(domain)
   })
   const peers = createPeerClient({ keys, door, clock, logger })
-  const forwarding = createForwarding(queue)
+  const forwarding = createForwarding(queue, () => drains)
   const overlay = await createOverlay({
     context,
     door,
@@ -96,11 +101,16 @@ export async function createFederation(context: Context, options: FederationOpti
     overlay,
     extensions: createPeerExtensions(door, clock)
   }
+  const drains = new Drains(engine)
+  context.metrics.watchBacklog(atMostEvery(BACKLOG_MILLISECONDS, () => readBacklog(database, clock.now())))
+  const waitingHosts = new WaitingHosts(engine)
   const sets = new SharedSets(engine)
   const wide: FederationContext = {
     ...engine,
     overlay,
+    receivedMessages: new ReceivedMessages(database, config.limits),
     reconciliation: new ReconciliationAnswers(engine, sets),
+    waitingHosts,
     steering: {
       retry: ids => retryDeliveries(engine, ids),
       drop: ids => dropDeliveries(engine, ids),
@@ -128,7 +138,7 @@ export async function createFederation(context: Context, options: FederationOpti
     checkQueue: () => queue.check(),
     async startWorker() {
       const handlers = {
-        drain: (domain: string) => drain(wide, domain),
+        drain: (domain: string) => drains.start(domain),
         statements: (domain: string) => passOnStatements(wide, domain),
         reconcile: (hostKey: string) => reconcile(wide, sets, hostKey),
         'catch-up': async (recipient: string) => {
@@ -138,17 +148,19 @@ export async function createFederation(context: Context, options: FederationOpti
         },
         lookup: (recipient: string) => lookUp(wide, recipient)
       }
+      drains.open()
       await queue.work(handlers, CONCURRENCY)
-      const sweep = startSweep(wide)
+      const sweep = startSweep(wide, drains)
       const syncSweep = startSyncSweep(wide)
       overlay.start()
       return {
         async stop() {
-          await Promise.all([sweep.stop(), syncSweep.stop()])
+          await Promise.all([sweep.stop(), syncSweep.stop(), drains.close()])
         }
       }
     },
     async close() {
+      await waitingHosts.close()
       await overlay.stop()
       await queue.close()
       door.close()
@@ -156,17 +168,32 @@ export async function createFederation(context: Context, options: FederationOpti
   }
 }
 
-function createForwarding(queue: JobQueue): Forwarding {
+/** @param drains of this process; there are none before the rest has been wired */
+function createForwarding(queue: JobQueue, drains: () => Drains): Forwarding {
   return {
     matches(boxExpression, messageBox) {
       const compiled = compileBoxExpression(boxExpression)
       return compiled.ok && compiled.value.matches(messageBox)
     },
     nudge(domains) {
-      for (const domain of new Set(domains)) queue.add('drain', domain)
+      for (const domain of new Set(domains)) {
+        // The shortest way; what gets lost on it is found by the sweep.
+        if (drains().isOpen) void drains().start(domain)
+        else queue.add('drain', domain)
+      }
     },
     nudgeStatements(domains) {
       for (const domain of new Set(domains)) queue.add('statements', domain)
     }
+  }
+}
+
+/** Answers what it answered last for so many ms; a failure is not remembered. */
+function atMostEvery<T>(milliseconds: number, read: () => Promise<T>): () => Promise<T> {
+  let last: { readonly value: T; readonly at: number } | undefined
+  return async () => {
+    const now = performance.now()
+    if (last === undefined || now - last.at >= milliseconds) last = { value: await read(), at: now }
+    return last.value
   }
 }

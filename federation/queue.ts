@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createPostgresBackend, Queue, Worker, withBackend } from 'bullmq'
 import { Redis, type RedisOptions } from 'ioredis'
 import type { Logger } from '../src/logger.js'
@@ -53,6 +54,8 @@ const WORKER_TIMES = {
   /** After the store could not be reached. A worker that waits does nothing else, and does not stop either. */
   runRetryDelay: 500
 }
+/** What is asked for again within so many ms is one job more. */
+const GATHER_MILLISECONDS = 10
 const KEEP_NOTHING = { removeOnComplete: { count: 0 }, removeOnFail: { count: 0 } }
 
 const onPostgres = withBackend(createPostgresBackend)
@@ -188,6 +191,7 @@ class BullQueue implements JobQueue {
     do {
       this.#adding.set(id, false)
       await this.#queue.add(name, { subject }, options).catch(error => this.#unreachable(error))
+      await delay(GATHER_MILLISECONDS)
     } while (this.#adding.get(id) === true)
     this.#adding.delete(id)
   }

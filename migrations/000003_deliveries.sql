@@ -55,25 +55,46 @@ create table deliveries (
   -- who works on it, until when; the number grows with every claim, so that a late worker's word does not count
   claim bigint,
   claimed_until bigint,
+  -- attempts that ended as they did because of this message, as far as can be told
+  setbacks integer not null default 0,
+  -- it has held its lane for long enough: the others go on, and it is tried again by itself
+  skipped_at bigint,
   last_answer text,
   created_at bigint not null,
   finished_at bigint,
   expires_at bigint not null,
   unique (recipient, name, host_key)
-);
+)
+-- No index knows of claims, so that claiming a row and putting it back stay within its page. Rows leave in the order in
+-- which they came, thousands at a time: vacuumed early, their places are taken again before the table has grown.
+with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 1000);
 create index deliveries_pending on deliveries (domain, id) where state = 'pending';
-create index deliveries_pending_lane on deliveries (domain, lane, id) where state = 'pending';
-create index deliveries_claimed on deliveries (domain) where state = 'pending' and claimed_until is not null;
+create index deliveries_pending_lane on deliveries (domain, lane, id) where state = 'pending' and skipped_at is null;
+create index deliveries_skipped on deliveries (domain, next_attempt_at) where state = 'pending' and skipped_at is not null;
 create index deliveries_sender on deliveries (sender, message_id);
 create index deliveries_expires_at on deliveries (expires_at);
 create sequence delivery_claims;
 
+-- A number that no other claim has, not even one that Postgres has forgotten in a crash: claims are committed without
+-- waiting for the disk.
+create function new_claim() returns bigint language sql volatile as $$
+  select nextval('delivery_claims') * 1048576 + floor(random() * 1048576)::bigint
+$$;
+
 -- What went wrong with a domain, and until when it is left alone. No row: nothing.
 create table destinations (
   domain text primary key,
+  -- whose calls failed there
+  operator_key bytea,
   failures integer not null,
   failing_since bigint not null,
+  -- the last failure that counted
+  failed_at bigint not null default 0,
   backoff_until bigint not null,
+  -- one message is on its way to find out, until then
+  probe_until bigint not null default 0,
+  -- the host was last heard of while it was left alone
+  woken_at bigint not null default 0,
   last_answer text not null
 );
 create index destinations_backoff_until on destinations (backoff_until);
@@ -82,6 +103,17 @@ create index destinations_backoff_until on destinations (backoff_until);
 create function is_held(p_domain text) returns boolean language plpgsql stable as $$
 begin
   return exists (select from held_domains where domain = p_domain);
+end $$;
+
+-- A host that is left alone shows that it lives: it is probed at once. What is held against it stays until it has taken a
+-- message, so that one which calls but cannot be called costs one probe in p_at_most_every ms.
+create function wake_destination(p_domain text, p_operator_key bytea, p_now bigint, p_at_most_every bigint)
+returns boolean language plpgsql as $$
+begin
+  update destinations set backoff_until = p_now, woken_at = p_now
+    where domain = p_domain and operator_key = p_operator_key and backoff_until > p_now
+      and woken_at <= p_now - p_at_most_every;
+  return found;
 end $$;
 
 -- Recipients whose hosts have changed: their mail here is planned again.
@@ -95,6 +127,9 @@ begin
   insert into catch_ups (recipient, requested_at)
     values (new.recipient, (extract(epoch from clock_timestamp()) * 1000)::bigint)
     on conflict (recipient) do update set requested_at = excluded.requested_at;
+  perform wake_destination(
+    new.domain, new.operator_key, (extract(epoch from clock_timestamp()) * 1000)::bigint, 30000
+  );
   return null;
 end $$;
 create trigger phip_hosts_catch_up after insert or update on phip_hosts
@@ -128,68 +163,109 @@ create function lane_of(p_sender bytea, p_recipient bytea, p_box text) returns b
   select hashtextextended(encode(p_sender || p_recipient, 'hex') || p_box, 33)
 $$;
 
--- Claims deliveries of one domain, oldest first, one per lane, none of a lane that is being worked on. While the domain
--- is failing only one goes out, as a probe, when its wait is over.
-create function claim_deliveries(p_domain text, p_now bigint, p_claimed_until bigint, p_limit integer)
-returns setof deliveries language plpgsql as $$
+-- Claims deliveries of one domain, oldest first, one per lane, none of a lane that is being worked on; what was skipped
+-- belongs to no lane any more. While the domain is failing only one goes out, as a probe, when its wait is over: one that
+-- has been tried least, so that no message stands for its host alone.
+--
+-- Answers what was claimed, with the domain that a live token names now, and in walked_to where the next claim goes on
+-- to look: however much waits, one claim looks at so many rows and no more.
+create function claim_deliveries(
+  p_domain text, p_now bigint, p_claimed_until bigint, p_limit integer, p_walked_to bigint
+) returns table (
+  id bigint, claim bigint, domain text, host_key bytea, recipient bytea, sender bytea, message_box text, message_id text,
+  name bytea, envelope_id bytea, first_hand boolean, first_seen bigint, attempts integer, skipped boolean,
+  created_at bigint, expires_at bigint, live_domain text, live_expression text, failing boolean, setbacks integer, walked_to text
+) language plpgsql as $$
+#variable_conflict use_column
 declare
   v_limit integer := p_limit;
   v_destination destinations%rowtype;
+  v_failing boolean;
   v_claim bigint;
   v_ids bigint[];
+  v_seen integer;
+  v_head record;
+  v_walked_to bigint := p_walked_to;
 begin
   -- One claimer at a time per domain: two could else take neighbours of one lane.
   perform pg_advisory_xact_lock(hashtextextended(p_domain, 35));
   if is_held(p_domain) then
     return;
   end if;
+  -- A claim that a crash undoes was one attempt too many, which its host answers as a repeat.
+  perform set_config('synchronous_commit', 'off', true);
   select * into v_destination from destinations where domain = p_domain;
-  if found then
-    if v_destination.backoff_until > p_now then
-      return;
-    end if;
-    if exists (select from deliveries where domain = p_domain and state = 'pending' and claimed_until > p_now) then
+  v_failing := found;
+  if v_failing then
+    if v_destination.backoff_until > p_now or v_destination.probe_until > p_now then
       return;
     end if;
     v_limit := 1;
   end if;
-  -- However much waits, the oldest few are enough as a rule: the first of a lane among them is the first of that lane.
-  -- Spelled as a range, since only one index has that order; with `=` Postgres may walk the primary key through all that
-  -- is delivered, or sort all that waits.
+  -- The oldest few are enough as a rule: the first of a lane among them is the first of that lane. Spelled as a range,
+  -- since only one index has that order; with `=` Postgres may walk the primary key through all that is delivered, or
+  -- sort all that waits.
   with oldest as (
-    select id, lane, next_attempt_at, claimed_until from deliveries
+    select id, lane, attempts, next_attempt_at, claimed_until, skipped_at from deliveries
     where domain between p_domain and p_domain and state = 'pending' order by domain, id limit 200
   ), heads as (
-    select distinct on (lane) * from oldest order by lane, id
+    select distinct on (lane) * from oldest where skipped_at is null order by lane, id
   )
-  select array_agg(id) into v_ids from (
+  select array_agg(id), (select count(*) from oldest) into v_ids, v_seen from (
     select id from heads where next_attempt_at <= p_now and coalesce(claimed_until, 0) <= p_now
-    order by id limit v_limit
+    order by case when v_failing then attempts else 0 end, id limit v_limit
   ) due;
-  -- Where all of those lanes wait, there may be others behind them: one step of the index for each lane.
-  if v_ids is null then
-    with recursive heads as (
-      (select id, lane, next_attempt_at, claimed_until from deliveries
-       where domain = p_domain and state = 'pending' order by lane, id limit 1)
-      union all
-      select n.* from heads h cross join lateral (
-        select d.id, d.lane, d.next_attempt_at, d.claimed_until from deliveries d
-        where d.domain = p_domain and d.state = 'pending' and d.lane > h.lane order by d.lane, d.id limit 1
-      ) n
-    )
-    select array_agg(id) into v_ids from (
-      select id from heads where next_attempt_at <= p_now and coalesce(claimed_until, 0) <= p_now
-      order by id limit v_limit
-    ) due;
+  v_ids := coalesce(v_ids, '{}');
+  -- Where those lanes wait there may be others behind them: one step of the index for each lane, a few at a time.
+  if v_seen = 200 and cardinality(v_ids) < v_limit then
+    for step in 1 .. 256 loop
+      select id, lane, next_attempt_at, claimed_until into v_head from deliveries
+        where domain = p_domain and state = 'pending' and skipped_at is null and lane > v_walked_to
+        order by lane, id limit 1;
+      if not found then
+        v_walked_to := -9223372036854775808;
+        exit;
+      end if;
+      v_walked_to := v_head.lane;
+      if v_head.next_attempt_at <= p_now and coalesce(v_head.claimed_until, 0) <= p_now
+        and not v_head.id = any (v_ids) then
+        v_ids := v_ids || v_head.id;
+        exit when cardinality(v_ids) = v_limit;
+      end if;
+    end loop;
   end if;
-  if v_ids is null then
+  -- One of those that were skipped in each claim: however many they are, they take no place of the others.
+  if cardinality(v_ids) < v_limit then
+    v_ids := v_ids || array(
+      select id from deliveries
+      where domain = p_domain and state = 'pending' and skipped_at is not null and next_attempt_at <= p_now
+        and coalesce(claimed_until, 0) <= p_now
+      order by next_attempt_at limit 1
+    );
+  end if;
+  if cardinality(v_ids) = 0 then
+    walked_to := v_walked_to::text;
+    if v_walked_to <> p_walked_to then
+      return next;
+    end if;
     return;
   end if;
-  v_claim := nextval('delivery_claims');
+  if v_failing then
+    update destinations set probe_until = p_claimed_until where domain = p_domain;
+  end if;
+  v_claim := new_claim();
   return query
-    update deliveries d set attempts = d.attempts + 1, claim = v_claim, claimed_until = p_claimed_until
-    where d.id = any (v_ids)
-    returning d.*;
+    with claimed as (
+      update deliveries d set attempts = d.attempts + 1, claim = v_claim, claimed_until = p_claimed_until
+      where d.id = any (v_ids)
+      returning d.*
+    )
+    select c.id, c.claim, c.domain, c.host_key, c.recipient, c.sender, c.message_box, c.message_id, c.name, c.envelope_id,
+      c.first_hand, c.first_seen, c.attempts, c.skipped_at is not null, c.created_at, c.expires_at, h.domain, h.box_expression, v_failing,
+      c.setbacks, v_walked_to::text
+    from claimed c
+    left join phip_hosts h on h.recipient = c.recipient and h.operator_key = c.host_key and h.live
+    order by c.id;
 end $$;
 
 -- A message that was only parked here leaves with the first host that takes it. Its name goes too: a node that becomes a
@@ -208,37 +284,60 @@ begin
   end if;
 end $$;
 
--- Ends a delivery, if the claim is still the latest. A message that was only parked here leaves with the first host that
--- takes it. Answers false for a late worker.
-create function finish_delivery(
-  p_id bigint, p_claim bigint, p_state text, p_answer text, p_now bigint, p_ids_forget_at bigint
-) returns boolean language plpgsql as $$
+-- Ends deliveries whose claim is still the latest, and answers which those are: a late worker's word does not count. A
+-- message that was only parked here leaves with the first host that takes it.
+create function finish_deliveries(
+  p_ids bigint[], p_claims bigint[], p_states text[], p_answers text[], p_now bigint, p_ids_forget_at bigint
+) returns bigint[] language plpgsql as $$
 declare
-  v_delivery deliveries%rowtype;
+  v_finished bigint[];
+  v_envelopes bytea[];
+  v_id_keys uuid[];
+  v_recipients bytea[];
+  v_names bytea[];
 begin
-  update deliveries set state = p_state, last_answer = p_answer, finished_at = p_now, claimed_until = null
-    where id = p_id and claim = p_claim and state = 'pending'
-    returning * into v_delivery;
-  if not found then
-    return false;
+  -- What a crash undoes is done again: the host answers as to a repeat.
+  perform set_config('synchronous_commit', 'off', true);
+  with finished as (
+    update deliveries d
+    set state = f.state, last_answer = f.answer, finished_at = p_now, claimed_until = null
+    from unnest(p_ids, p_claims, p_states, p_answers) as f (id, claim, state, answer)
+    where d.id = f.id and d.claim = f.claim and d.state = 'pending'
+    returning d.id, d.envelope_id, d.state, d.id_key, d.recipient, d.name
+  )
+  select array_agg(id), array_agg(envelope_id), array_agg(id_key) filter (where state = 'delivered' and id_key is not null),
+    array_agg(recipient) filter (where state = 'delivered'), array_agg(name) filter (where state = 'delivered')
+  into v_finished, v_envelopes, v_id_keys, v_recipients, v_names from finished;
+  if v_finished is null then
+    return '{}';
   end if;
-  if p_state = 'delivered' then
+  if v_id_keys is not null then
     update client_message_ids set forget_at = least(forget_at, p_ids_forget_at)
-      where id_key = v_delivery.id_key and delivery = 'forwarding';
-    perform forget_parked(v_delivery.recipient, v_delivery.name, p_ids_forget_at);
+      where id_key = any (v_id_keys) and delivery = 'forwarding';
   end if;
+  for i in 1 .. coalesce(cardinality(v_recipients), 0) loop
+    perform forget_parked(v_recipients[i], v_names[i], p_ids_forget_at);
+  end loop;
   -- Recipients before envelopes, as everybody locks them.
-  perform release_envelopes(array[v_delivery.envelope_id]);
-  return true;
+  perform release_envelopes(v_envelopes);
+  return v_finished;
 end $$;
 
--- Puts a delivery back, to be tried again at p_next_attempt_at.
-create function defer_delivery(p_id bigint, p_claim bigint, p_answer text, p_next_attempt_at bigint) returns boolean
-language sql as $$
-  update deliveries set claimed_until = null, last_answer = p_answer, next_attempt_at = p_next_attempt_at
-    where id = p_id and claim = p_claim and state = 'pending'
-    returning true
-$$;
+-- Puts deliveries back, to be tried again at p_next_attempt_at; p_setbacks where it was their own fault; those with p_skip
+-- let their lanes go on.
+create function defer_deliveries(
+  p_ids bigint[], p_claims bigint[], p_answers text[], p_next_attempt_at bigint[], p_setbacks integer[],
+  p_skip boolean[], p_now bigint
+) returns void language plpgsql as $$
+begin
+  perform set_config('synchronous_commit', 'off', true);
+  update deliveries d
+    set claimed_until = null, last_answer = f.answer, next_attempt_at = f.next_attempt_at,
+      setbacks = f.setbacks, skipped_at = coalesce(d.skipped_at, case when f.skip then p_now end)
+    from unnest(p_ids, p_claims, p_answers, p_next_attempt_at, p_setbacks, p_skip)
+      as f (id, claim, answer, next_attempt_at, setbacks, skip)
+    where d.id = f.id and d.claim = f.claim and d.state = 'pending';
+end $$;
 
 -- Domains with something due, found by one index step per domain.
 create function due_domains(p_now bigint, p_limit integer) returns setof text language sql stable as $$
@@ -252,9 +351,19 @@ create function due_domains(p_now bigint, p_limit integer) returns setof text la
   select d.domain from domains d
   where d.domain is not null
     and not exists (select from destinations b where b.domain = d.domain and b.backoff_until > p_now)
-    and exists (
-      select from deliveries p where p.domain = d.domain and p.state = 'pending' and p.next_attempt_at <= p_now
-        and coalesce(p.claimed_until, 0) <= p_now
+    -- The oldest tell, as a rule; beyond so many it is the claim that finds out.
+    and (
+      exists (
+        select from (
+          select p.next_attempt_at, p.claimed_until from deliveries p
+          where p.domain between d.domain and d.domain and p.state = 'pending' order by p.domain, p.id limit 200
+        ) oldest
+        where next_attempt_at <= p_now and coalesce(claimed_until, 0) <= p_now
+      )
+      or exists (
+        select from deliveries p
+        where p.domain between d.domain and d.domain and p.state = 'pending' order by p.domain, p.id offset 199 limit 1
+      )
     )
     and not is_held(d.domain)
   limit p_limit
@@ -318,7 +427,7 @@ end $$;
 -- Claims deliveries whose time is over: their message has expired, or their host has been failing for too long.
 create function claim_overdue_deliveries(p_now bigint, p_give_up_before bigint, p_limit integer)
 returns setof deliveries language sql as $$
-  update deliveries d set claim = nextval('delivery_claims'), claimed_until = p_now + 60000
+  update deliveries d set claim = new_claim(), claimed_until = p_now + 60000
   where d.id = any (array(
     select id from (
       (select id from deliveries
@@ -395,7 +504,7 @@ begin
 end $$;
 
 -- Deletes at most p_limit rows of each kind that nobody needs any more; answers how many there were.
-create function prune_federation(p_now bigint, p_limit integer) returns bigint language plpgsql as $$
+create function prune_federation(p_now bigint, p_limit integer, p_destinations integer) returns bigint language plpgsql as $$
 declare
   v_total bigint := 0;
   v_count bigint;
@@ -416,6 +525,11 @@ begin
     select domain from destinations b where b.backoff_until <= p_now - 86400000
       and not exists (select from deliveries d where d.domain = b.domain and d.state = 'pending')
     order by backoff_until limit p_limit
+  );
+  get diagnostics v_count = row_count; v_total := v_total + v_count;
+  -- Anybody can name any number of domains, so only so many are remembered: without those that would be probed first.
+  delete from destinations where domain in (
+    select domain from destinations order by backoff_until desc offset p_destinations limit p_limit
   );
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   return v_total;

@@ -146,6 +146,11 @@ export const SETTINGS = {
     String(30 * 86_400),
     'Seconds after which a message expires.'
   ),
+  LIMIT_DELIVERY_SECONDS: withDefault(
+    integer(60, 3650 * 86_400),
+    String(7 * 86_400),
+    'Seconds after which mail for a host that fails all the time is given up.'
+  ),
   LIMIT_DAILY_TOKENS: optional(
     integer(1, 1_000_000_000),
     '1000, on local 1000000',

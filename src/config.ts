@@ -24,6 +24,8 @@ export interface Config {
   readonly trustedProxies: readonly string[]
   /** How long requests are still taken after SIGTERM, ms. */
   readonly drainMilliseconds: number
+  /** How long mail waits for a host that fails all the time. */
+  readonly giveUpMilliseconds: number
   /** Connections to Postgres at most, not counting the queue. */
   readonly databaseConnections: number
   readonly limits: Limits
@@ -184,6 +186,7 @@ function toConfig(values: Values): Config {
     logLevel: values.LOG_LEVEL,
     trustedProxies: Object.freeze(values.TRUSTED_PROXIES),
     drainMilliseconds: values.DRAIN_SECONDS * 1_000,
+    giveUpMilliseconds: values.LIMIT_DELIVERY_SECONDS * 1_000,
     databaseConnections: values.DATABASE_CONNECTIONS,
     limits: Object.freeze({
       requestBytes: values.LIMIT_REQUEST_BYTES,

@@ -1,9 +1,20 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ListKind } from './operator-lists.js'
 import type { Resource } from './rates/rates.js'
 
-/** How an attempt to hand something on ended; `impostor`: the domain belongs to another key than its token says. */
-export type AttemptResult = 'delivered' | 'refused' | 'deferred' | 'failing' | 'impostor'
+/**
+ * How an attempt to hand something on ended; `impostor`: the domain belongs to another key than its token says; `skipped`,
+ * beside `deferred`: the message no longer holds its lane.
+ */
+export type AttemptResult = 'delivered' | 'refused' | 'deferred' | 'failing' | 'impostor' | 'skipped'
+
+/** What waits for other hosts. */
+export interface Backlog {
+  readonly queued: number
+  readonly skipped: number
+  readonly oldestSeconds: number
+  readonly failingDomains: number
+}
 
 /**
  * Why a token was not used: its domain proved another key, or had proven one within the hour and was not asked; or the index
@@ -23,6 +34,8 @@ export interface Metrics {
   rateLimited(resource: Resource): void
   /** Something was refused because of a list of the operator. */
   blocked(kind: ListKind): void
+  /** From now on asks for the backlog whenever metrics are read. */
+  watchBacklog(read: () => Promise<Backlog>): void
   /** Everything, in the text format of `contentType`. */
   text(): Promise<string>
   readonly contentType: string
@@ -66,13 +79,36 @@ export function createMetrics(): Metrics {
     labelNames: ['kind'],
     registers: [registry]
   })
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] })
+  const pending = gauge('peerserv_deliveries_pending', 'Deliveries that wait, by what they wait as.', [
+    'kind'
+  ])
+  const oldest = gauge('peerserv_deliveries_oldest_seconds', 'Age of the oldest delivery that waits.')
+  const failing = gauge('peerserv_domains_failing', 'Domains that are left alone or probed.')
+  let readBacklog: (() => Promise<Backlog>) | undefined
+  const observe = (backlog: Backlog): void => {
+    pending.set({ kind: 'queued' }, backlog.queued)
+    pending.set({ kind: 'skipped' }, backlog.skipped)
+    oldest.set(backlog.oldestSeconds)
+    failing.set(backlog.failingDomains)
+  }
   return {
     request: (path, status, seconds) => requests.observe({ path, status }, seconds),
     attempt: result => attempts.inc({ result }),
     tokenPassedOver: reason => passedOver.inc({ reason }),
     rateLimited: resource => rateLimited.inc({ resource }),
     blocked: kind => blocked.inc({ kind }),
-    text: () => registry.metrics(),
+    watchBacklog(read) {
+      readBacklog = read
+    },
+    async text() {
+      // The other figures are worth telling while the database is away.
+      await readBacklog?.().then(observe, () => {
+        for (const unknown of [pending, oldest, failing]) unknown.reset()
+      })
+      return registry.metrics()
+    },
     contentType: registry.contentType
   }
 }

@@ -16,7 +16,7 @@ import {
   type ProvenRecipient
 } from '../origin/proof.js'
 import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
-import { acceptPropagated, type ReceivedMessage, type ReceivedRecipient } from '../storage/propagated.js'
+import type { ReceivedMessage, ReceivedRecipient } from '../storage/propagated.js'
 import { Handovers } from './handovers.js'
 import { requireServedDomain } from './served-domain.js'
 
@@ -52,7 +52,8 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
   forHosts: true,
   bodyLimit: limits => Math.ceil((limits.requestBytes * 4) / 3) + 64 * 1024,
   async handler(request, context) {
-    const { curve, clock, config, database, operatorLists } = context
+    const { curve, clock, config, operatorLists, receivedMessages } = context
+    context.waitingHosts.heard(request.caller.identityKey)
     const propagated = parsePropagatedMessage(curve, config.limits.recipientsPerSend, request.json())
     const { originalSender } = propagated
     const host = request.caller.identityKey
@@ -75,7 +76,7 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     const stored = new Set<string>()
     try {
       const outcomes = await matchingExpressions(context.forwarding, judged.message.messageBox, matches =>
-        acceptPropagated(database, request.caller, received, matches, config.limits, now)
+        receivedMessages.accept({ caller: request.caller, message: received, matches, now })
       )
       const first = outcomes[0]!.outcome
       if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)

@@ -80,7 +80,7 @@ export function createOutboundDoor(options: OutboundDoorOptions): OutboundDoor {
       connector: options.connector ?? connectDirectly,
       ca: options.ca
     },
-    options.connectionsPerHost ?? 8,
+    options.connectionsPerHost ?? 24,
     options.hosts ?? 256
   )
   let isClosed = false

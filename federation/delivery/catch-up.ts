@@ -47,6 +47,8 @@ export async function catchUp(context: DeliveryContext, recipient: string): Prom
       after = page.lastPosition
     }
   }
+  // A new token may have ended the wait of its host.
+  context.forwarding.nudge(hosts.map(({ domain }) => domain))
   await endCatchUp(context.database, key, requestedAt)
   await endLookups(context.database, key)
 }

@@ -1,10 +1,11 @@
 import { isObject } from '../../src/message.js'
 import { OutboundError } from '../channel/outbound-error.js'
 import { PeerError } from '../channel/peer-error.js'
+import { type Meaning, meaningOfFailure, meaningOfResult, meaningOfStatus } from './meanings.js'
 
 /*
- * What the answer to an attempt means (docs/protocol.md, section 6, has the table). A failure belongs to the host or to the message,
- * never to both: a host that is away delays all of its mail and spoils none of it.
+ * What the answer to an attempt means (docs/delivery.md). A failure belongs to the host or to the message, never to both: a
+ * host that is away delays all of its mail and spoils none of it.
  */
 
 /** What became of one recipient's message at one host. */
@@ -12,14 +13,25 @@ export type Outcome =
   | { readonly state: 'delivered'; readonly answer: string }
   /** The host said no to this message for good. */
   | { readonly state: 'refused'; readonly answer: string }
-  /** Not now; the message alone waits. */
-  | { readonly state: 'deferred'; readonly answer: string; readonly retryAfter: number | undefined }
+  /** Not now; the host is well. `lane`: whatever the sender has for this box would be answered the same. */
+  | {
+      readonly state: 'deferred'
+      readonly answer: string
+      readonly retryAfter: number | undefined
+      readonly waits: 'message' | 'lane'
+    }
 
 /** What an attempt says of the host as a whole. */
 export type Attempt =
   | { readonly host: 'answered'; readonly outcomeOf: (recipient: string) => Outcome }
   /** Nothing can be had there now; seconds, if it said how long. */
-  | { readonly host: 'failing'; readonly answer: string; readonly retryAfter: number | undefined }
+  | {
+      readonly host: 'failing'
+      readonly answer: string
+      readonly retryAfter: number | undefined
+      /** The host had proven its key and got the message: that may be to blame. */
+      readonly suspect: boolean
+    }
   /** The domain belongs to another key than the token says; the domain itself is not to blame. */
   | { readonly host: 'impostor'; readonly answer: 'wrong-identity' | 'other-key-known' }
 
@@ -30,43 +42,36 @@ export interface AnswerToJudge {
   json(): unknown
 }
 
-/** Statuses that say "later" about one message: too early, rate, a full box, a dependency that is away. */
-const LATER = new Set([408, 425, 429, 503, 507])
 const LONGEST_RETRY_AFTER = 60 * 60
 
 /** Judges the signed answer to a /propagateMessage call. */
 export function judgeAnswer(answer: AnswerToJudge): Attempt {
-  const { status } = answer
+  if (answer.status === 200) return judgeResults(answer)
   const retryAfter = retryAfterSeconds(answer.headers['retry-after'])
-  if (status >= 500 && status !== 507) return { host: 'failing', answer: `HTTP ${status}`, retryAfter }
-  if (status === 429 || status === 401 || status === 404) {
-    return { host: 'failing', answer: describe(answer), retryAfter }
-  }
-  if (status === 200) return judgeResults(answer)
-  const outcome = judgeStatus(status, describe(answer), retryAfter)
-  return { host: 'answered', outcomeOf: () => outcome }
+  return attemptOf(meaningOfStatus(answer.status), describe(answer), retryAfter)
 }
 
 /** Judges an attempt that brought no answer of the host. */
 export function judgeFailure(error: unknown): Attempt {
   if (error instanceof PeerError) {
-    if (error.kind === 'wrong-identity' || error.kind === 'other-key-known') {
-      return { host: 'impostor', answer: error.kind }
-    }
-    return {
-      host: 'failing',
-      answer: error.answer === undefined ? error.kind : `${error.kind}: HTTP ${error.answer.status}`,
-      retryAfter: retryAfterSeconds(error.answer?.headers['retry-after'])
-    }
+    const { kind, answer } = error
+    const text = answer === undefined ? kind : `${kind}: HTTP ${answer.status}`
+    return attemptOf(
+      meaningOfFailure(kind, answer?.status),
+      text,
+      retryAfterSeconds(answer?.headers['retry-after'])
+    )
   }
-  if (error instanceof OutboundError) return { host: 'failing', answer: error.kind, retryAfter: undefined }
+  if (error instanceof OutboundError) {
+    return attemptOf(meaningOfFailure(error.kind, error.phase), error.kind, undefined)
+  }
   throw error
 }
 
 function judgeResults(answer: AnswerToJudge): Attempt {
   const body = bodyOf(answer)
   if (!isObject(body) || body.status !== 'success') {
-    return { host: 'failing', answer: 'not this protocol', retryAfter: undefined }
+    return { host: 'failing', answer: 'not this protocol', retryAfter: undefined, suspect: false }
   }
   // A plain BRC-34 host: its answer counts for all recipients.
   if (!Array.isArray(body.results)) {
@@ -78,23 +83,36 @@ function judgeResults(answer: AnswerToJudge): Attempt {
       results.set(result.recipient, judgeResult(result))
     }
   }
-  return {
-    host: 'answered',
-    outcomeOf: recipient =>
-      results.get(recipient) ?? { state: 'deferred', answer: 'no result', retryAfter: undefined }
-  }
+  const none: Outcome = { state: 'deferred', answer: 'no result', retryAfter: undefined, waits: 'message' }
+  return { host: 'answered', outcomeOf: recipient => results.get(recipient) ?? none }
 }
 
 function judgeResult(result: Record<string, unknown>): Outcome {
   if (result.status === 'success') return { state: 'delivered', answer: 'success' }
   const status = typeof result.httpStatus === 'number' ? result.httpStatus : 400
   const retryAfter = typeof result.retryAfter === 'number' ? limited(result.retryAfter) : undefined
-  return judgeStatus(status, codeText(result.code) ?? `HTTP ${status}`, retryAfter)
+  return outcomeOf(meaningOfResult(status), codeText(result.code) ?? `HTTP ${status}`, retryAfter)
 }
 
-function judgeStatus(status: number, answer: string, retryAfter: number | undefined): Outcome {
-  if (LATER.has(status) || status >= 500) return { state: 'deferred', answer, retryAfter }
-  return { state: 'refused', answer }
+function attemptOf(meaning: Meaning, answer: string, retryAfter: number | undefined): Attempt {
+  switch (meaning) {
+    case 'not that host':
+      return { host: 'impostor', answer: answer === 'other-key-known' ? answer : 'wrong-identity' }
+    case 'host fails':
+      return { host: 'failing', answer, retryAfter, suspect: false }
+    case 'host or message':
+      return { host: 'failing', answer, retryAfter, suspect: true }
+    default: {
+      const outcome = outcomeOf(meaning, answer, retryAfter)
+      return { host: 'answered', outcomeOf: () => outcome }
+    }
+  }
+}
+
+function outcomeOf(meaning: Meaning, answer: string, retryAfter: number | undefined): Outcome {
+  if (meaning === 'delivered') return { state: 'delivered', answer }
+  if (meaning === 'refused') return { state: 'refused', answer }
+  return { state: 'deferred', answer, retryAfter, waits: meaning === 'lane waits' ? 'lane' : 'message' }
 }
 
 function describe(answer: AnswerToJudge): string {

@@ -5,7 +5,7 @@ import { type QuotaName, quotaReason } from '../../src/storage/quotas.js'
 import { readSignedMessage } from '../origin/signed-message.js'
 import {
   type ClaimedDelivery,
-  finishDelivery,
+  finishDeliveries,
   liveHosts,
   lockMessage,
   planNextHost,
@@ -20,11 +20,6 @@ import { report } from './report.js'
 /** Hosts that are tried for one message; a host that refuses gives its place to the next (protocol section 5). */
 const HOSTS_TRIED_AT_MOST = 8
 export const NOT_HOME = 'ERR_NOT_HOME'
-
-/** Ends a delivery that its host took. */
-export async function settleDelivered(context: DeliveryContext, delivery: ClaimedDelivery): Promise<void> {
-  await finishDelivery(context.database, delivery, 'delivered', 'success', context.clock.now())
-}
 
 /**
  * Ends a delivery that its host will never take: the next host gets its place; where there is none and no other host took
@@ -41,10 +36,10 @@ export async function settleUndelivered(
     const next = state === 'refused' ? await nextHost(context, tx, delivery) : undefined
     if (next !== undefined) await planNextHost(tx, delivery.id, next, context.clock.now())
     else await settleLast(context, tx, delivery, state, answer)
-    await finishDelivery(tx, delivery, state, answer, context.clock.now())
+    await finishDeliveries(tx, [{ delivery, state, answer }], context.clock.now())
     return next?.domain
   })
-  if (nudged !== undefined) context.queue.add('drain', nudged)
+  if (nudged !== undefined) context.forwarding.nudge([nudged])
 }
 
 /** Whether the operator lets this node hand anything to a host. */

@@ -2,8 +2,8 @@ import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import { dueCatchUps } from '../storage/catch-ups.js'
 import { claimOverdue, dueDomains, pruneFederation } from '../storage/deliveries.js'
 import { dueLookups } from '../storage/parked.js'
+import type { Drains } from './drains.js'
 import type { DeliveryContext } from './engine.js'
-import { GIVE_UP_AFTER } from './retry-policy.js'
 import { settleUndelivered } from './settle.js'
 
 /** Between two sweeps, ms; half of it is random, so that processes do not sweep in step. */
@@ -11,12 +11,13 @@ const INTERVAL = 2_000
 /** Subjects that one sweep hands to the queue; the next one goes on. */
 const BATCH = 1_000
 const OVERDUE_BATCH = 100
+const PRUNING_STEPS = 20
 
 /**
  * Finds what is due in Postgres and has no job: what the queue lost, what waited for a host, what has run out of time.
  * Without it the queue would have to be reliable.
  */
-export function startSweep(context: DeliveryContext): { stop(): Promise<void> } {
+export function startSweep(context: DeliveryContext, drains: Drains): { stop(): Promise<void> } {
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
@@ -25,7 +26,7 @@ export function startSweep(context: DeliveryContext): { stop(): Promise<void> } 
     timer = setTimeout(run, INTERVAL / 2 + (INTERVAL / 2) * context.random())
   }
   const run = () => {
-    running = sweep(context)
+    running = sweep(context, drains)
       .catch(error => context.logger.warn({ err: error }, 'a sweep failed'))
       .finally(next)
   }
@@ -40,18 +41,25 @@ export function startSweep(context: DeliveryContext): { stop(): Promise<void> } 
 }
 
 /** One round. */
-export async function sweep(context: DeliveryContext): Promise<void> {
-  const { database, queue, clock } = context
+export async function sweep(context: DeliveryContext, drains: Drains): Promise<void> {
+  const { database, queue, clock, config } = context
   const now = clock.now()
-  for (const domain of await dueDomains(database, now, BATCH)) queue.add('drain', domain)
+  for (const domain of await dueDomains(database, now, BATCH)) {
+    if (drains.isRunning(domain)) void drains.start(domain)
+    else queue.add('drain', domain)
+  }
   for (const recipient of await dueCatchUps(database, BATCH)) {
     queue.add('catch-up', identityKeyFromBytes(recipient))
   }
   for (const recipient of await dueLookups(database, now, BATCH)) {
     queue.add('lookup', identityKeyFromBytes(recipient))
   }
-  for (const delivery of await claimOverdue(database, now, now - GIVE_UP_AFTER, OVERDUE_BATCH)) {
+  const giveUpBefore = now - config.giveUpMilliseconds
+  for (const delivery of await claimOverdue(database, now, giveUpBefore, OVERDUE_BATCH)) {
     await settleUndelivered(context, delivery, 'expired', delivery.last_answer ?? 'ERR_MESSAGE_EXPIRED')
   }
-  await pruneFederation(database, now, BATCH)
+  // Each step is a commit of its own, so that nobody waits long for a row; so many of them that it keeps up.
+  for (let step = 0; step < PRUNING_STEPS; step++) {
+    if ((await pruneFederation(database, now, BATCH)) < BATCH) return
+  }
 }

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import type { Curve } from '../../src/curve/curve.js'
 import type { IdentityKey } from '../../src/keys/identity-key.js'
 import type { KeyDeriver } from '../../src/keys/key-deriver.js'
@@ -36,8 +37,32 @@ export function authorizationFault(
 ): AuthorizationCheck | undefined {
   if (expires < given || expires - given > LONGEST_AUTHORIZATION) return 'sender-authorization-period'
   const text = senderAuthorizationText(hostKey, given, expires)
+  const verified = verifiedBy(curve)
+  const key = `${sender} ${text} ${signature}`
+  if (verified.has(key)) return undefined
   if (!verifyPortableSignature(curve, sender, text, signature)) return 'sender-authorization-signature'
+  verified.set(key, true)
   return undefined
+}
+
+/** Authorizations that were verified, about 500 bytes each: the same one comes with every message of its sender. */
+const verifiedBy = cachesOf<true>(10_000)
+/** Words given for envelopes, about 400 bytes each: the same one goes to each host of each recipient. */
+const givenBy = cachesOf<HostAttestation>(10_000)
+
+/** A cache for each owner, which goes with it. */
+function cachesOf<Value extends object | true>(
+  max: number
+): (owner: Curve | KeyDeriver) => LRUCache<string, Value> {
+  const caches = new WeakMap<object, LRUCache<string, Value>>()
+  return owner => {
+    let cache = caches.get(owner)
+    if (cache === undefined) {
+      cache = new LRUCache({ max })
+      caches.set(owner, cache)
+    }
+    return cache
+  }
 }
 
 /**
@@ -69,5 +94,12 @@ export function attest(
   sender: IdentityKey,
   receivedAt: number
 ): HostAttestation {
-  return { receivedAt, signature: signPortably(keys, attestationText(envelopeId, sender, receivedAt)) }
+  const text = attestationText(envelopeId, sender, receivedAt)
+  const given = givenBy(keys)
+  let attestation = given.get(text)
+  if (attestation === undefined) {
+    attestation = { receivedAt, signature: signPortably(keys, text) }
+    given.set(text, attestation)
+  }
+  return attestation
 }

@@ -30,70 +30,110 @@ export interface DueDelivery extends ClaimedDelivery {
   readonly live_expression: string | null
   /** The domain failed last time: this is the one that probes it. */
   readonly failing: boolean
+  /** It has held its lane for long enough: the others do not wait for it. */
+  readonly skipped: boolean
+  /** Attempts that ended as they did because of this message, as far as can be told. */
+  readonly setbacks: number
 }
 
 const CLAIM = statement(
   'claim-deliveries',
-  `select d.id, d.claim, d.domain, d.host_key, d.recipient, d.sender, d.message_box, d.message_id, d.name, d.envelope_id,
-    d.first_hand, d.first_seen, d.attempts, d.created_at, d.expires_at, h.domain as live_domain,
-    h.box_expression as live_expression,
-    exists (select from destinations b where b.domain = d.domain) as failing
-  from claim_deliveries($1::text, $2::bigint, $3::bigint, $4::integer) d
-  left join phip_hosts h on h.recipient = d.recipient and h.operator_key = d.host_key and h.live
-  order by d.id`
+  'select * from claim_deliveries($1::text, $2::bigint, $3::bigint, $4::integer, $5::bigint)'
 )
+
+/** Before the first lane, and behind the last one. */
+export const ALL_LANES = '-9223372036854775808'
 
 /**
  * Claims at most `limit` due deliveries of a domain until `claimedUntil`, at most one of each lane; none while another
  * attempt of a lane is under way, or while the domain is left alone.
+ *
+ * @param walkedTo where the claim before this one stopped looking
  */
-export function claimDeliveries(
+export async function claimDeliveries(
   database: Queryable,
   domain: string,
   now: number,
   claimedUntil: number,
-  limit: number
-): Promise<DueDelivery[]> {
-  return database.query(CLAIM, [domain, now, claimedUntil, limit])
+  limit: number,
+  walkedTo = ALL_LANES
+): Promise<{ readonly deliveries: DueDelivery[]; readonly walkedTo: string }> {
+  const rows = await database.query<DueDelivery & { id: number | null; walked_to: string }>(CLAIM, [
+    domain,
+    now,
+    claimedUntil,
+    limit,
+    walkedTo
+  ])
+  return { deliveries: rows.filter(row => row.id !== null), walkedTo: rows[0]?.walked_to ?? walkedTo }
+}
+
+type Claim = Pick<ClaimedDelivery, 'id' | 'claim'>
+
+/** How a delivery ended. */
+export interface Ending {
+  readonly delivery: Claim
+  readonly state: Exclude<DeliveryState, 'pending'>
+  readonly answer: string
 }
 
 const FINISH = statement(
-  'finish-delivery',
-  `select finish_delivery($1::bigint, $2::bigint, $3::text, $4::text, $5::bigint, $6::bigint) as counted`
+  'finish-deliveries',
+  `select finish_deliveries($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint, $6::bigint) as finished`
 )
 
-/** Ends a delivery for good. False if the claim is not the latest any more: somebody else's word counts. */
-export async function finishDelivery(
+/**
+ * Ends deliveries for good, in one statement. Answers the ids of those that it ended: where a claim is not the latest any
+ * more, somebody else's word counts.
+ */
+export async function finishDeliveries(
   database: Queryable,
-  { id, claim }: Pick<ClaimedDelivery, 'id' | 'claim'>,
-  state: Exclude<DeliveryState, 'pending'>,
-  answer: string,
+  endings: readonly Ending[],
   now: number
-): Promise<boolean> {
-  const [row] = await database.query<{ counted: boolean }>(FINISH, [
-    id,
-    claim,
-    state,
-    answer,
+): Promise<number[]> {
+  const [row] = await database.query<{ finished: number[] }>(FINISH, [
+    endings.map(({ delivery }) => delivery.id),
+    endings.map(({ delivery }) => delivery.claim),
+    endings.map(({ state }) => state),
+    endings.map(({ answer }) => answer),
     now,
     now + IDS_FORGET_AFTER
   ])
-  return row!.counted
+  return row!.finished
+}
+
+/** What is to be tried again. */
+export interface Deferral {
+  readonly delivery: Claim & Pick<ClaimedDelivery, 'recipient'>
+  readonly answer: string
+  /** Milliseconds. */
+  readonly nextAttemptAt: number
+  /** See `DueDelivery`. */
+  readonly setbacks: number
+  /** Its lane goes on without it. */
+  readonly skip: boolean
 }
 
 const DEFER = statement(
-  'defer-delivery',
-  'select defer_delivery($1::bigint, $2::bigint, $3::text, $4::bigint) as counted'
+  'defer-deliveries',
+  'select defer_deliveries($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::integer[], $6::boolean[], $7::bigint)'
 )
 
-/** Puts a delivery back until `nextAttemptAt`. */
-export async function deferDelivery(
+/** Puts deliveries back, in one statement. */
+export async function deferDeliveries(
   database: Queryable,
-  { id, claim }: Pick<ClaimedDelivery, 'id' | 'claim'>,
-  answer: string,
-  nextAttemptAt: number
+  deferrals: readonly Deferral[],
+  now: number
 ): Promise<void> {
-  await database.query(DEFER, [id, claim, answer, nextAttemptAt])
+  await database.query(DEFER, [
+    deferrals.map(({ delivery }) => delivery.id),
+    deferrals.map(({ delivery }) => delivery.claim),
+    deferrals.map(({ answer }) => answer),
+    deferrals.map(({ nextAttemptAt }) => nextAttemptAt),
+    deferrals.map(({ setbacks }) => setbacks),
+    deferrals.map(({ skip }) => skip),
+    now
+  ])
 }
 
 const RETARGET = statement(
@@ -105,7 +145,7 @@ const RETARGET = statement(
 /** The host has moved to another domain: the delivery goes on there. */
 export async function retargetDelivery(
   database: Queryable,
-  { id, claim }: Pick<ClaimedDelivery, 'id' | 'claim'>,
+  { id, claim }: Claim,
   domain: string
 ): Promise<void> {
   await database.query(RETARGET, [id, claim, domain])
@@ -213,48 +253,6 @@ export async function triedHosts(database: Queryable, recipient: Buffer, name: B
   return rows.map(row => row.host_key)
 }
 
-export interface DeliveryStatus {
-  readonly message_id: string
-  readonly recipient: Buffer
-  readonly host_key: Buffer
-  readonly domain: string
-  readonly state: DeliveryState
-  readonly attempts: number
-  readonly next_attempt_at: number
-  readonly last_answer: string | null
-}
-
-const STATUS = statement(
-  'delivery-status',
-  `with request as materialized (select admit_request($1::uuid, $2::bigint, $3::bigint) as verdict)
-  select r.verdict, d.message_id, d.recipient, d.host_key, d.domain, d.state, d.attempts,
-    greatest(d.next_attempt_at, b.backoff_until) as next_attempt_at, d.last_answer
-  from request r
-  left join deliveries d on r.verdict = 'fresh' and d.sender = $4::bytea and d.message_id = any ($5::text[])
-  left join destinations b on b.domain = d.domain
-  order by d.id limit 1000`
-)
-
-/** Where the sender's messages with these ids are; one row without a message where there are no deliveries. */
-export function deliveryStatus(
-  database: Queryable,
-  replay: { readonly digest: Buffer; readonly issuedAt: number; readonly expiresAt: number },
-  sender: Buffer,
-  messageIds: readonly string[]
-): Promise<
-  ({ verdict: 'fresh' | 'replayed' | 'unknown' } & {
-    [Column in keyof DeliveryStatus]: DeliveryStatus[Column] | null
-  })[]
-> {
-  return database.query(STATUS, [
-    replay.digest.toString('hex'),
-    replay.issuedAt,
-    replay.expiresAt,
-    sender,
-    messageIds
-  ])
-}
-
 const CLAIM_OVERDUE = statement(
   'claim-overdue-deliveries',
   `select id, claim, domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, first_hand,
@@ -272,10 +270,21 @@ export function claimOverdue(
   return database.query(CLAIM_OVERDUE, [now, giveUpBefore, limit])
 }
 
-const PRUNE = statement('prune-federation', 'select prune_federation($1::bigint, $2::integer) as count')
+const PRUNE = statement(
+  'prune-federation',
+  'select prune_federation($1::bigint, $2::integer, $3::integer) as count'
+)
+
+/** Failing domains of which something is remembered. */
+const DESTINATIONS = 10_000
 
 /** Deletes at most `limit` rows of each kind that nobody needs any more; answers how many there were. */
-export async function pruneFederation(database: Queryable, now: number, limit: number): Promise<number> {
-  const [row] = await database.query<{ count: number }>(PRUNE, [now, limit])
+export async function pruneFederation(
+  database: Queryable,
+  now: number,
+  limit: number,
+  destinations = DESTINATIONS
+): Promise<number> {
+  const [row] = await database.query<{ count: number }>(PRUNE, [now, limit, destinations])
   return row!.count
 }

@@ -5,7 +5,7 @@ export interface Destination {
   readonly domain: string
   /** Deliveries that wait, counted up to MOST_COUNTED. */
   readonly depth: number
-  /** Of these, in a call right now. */
+  /** Of the oldest MOST_LOOKED_AT, in a call right now. */
   readonly under_way: number
   /** When the oldest of them was planned. */
   readonly oldest_at: number | null
@@ -26,13 +26,18 @@ export interface Destination {
 /** Deliveries of one destination that are counted. */
 export const MOST_COUNTED = 10_000
 
+/** Deliveries of one destination among which calls are looked for: no index knows of claims. */
+const MOST_LOOKED_AT = 200
+
 const ABOUT = `k.domain, count_pending(k.domain, ${MOST_COUNTED + 1}) as depth, calls.under_way, oldest.created_at as oldest_at, oldest.host_key,
     oldest.next_attempt_at as oldest_next_attempt_at, oldest.last_answer as oldest_last_answer,
     b.failures, b.failing_since, b.backoff_until, b.last_answer, h.held_at, h.reason as held_reason
   from known k
   cross join lateral (
-    select count(*) as under_way from deliveries
-    where domain = k.domain and state = 'pending' and claimed_until is not null and claimed_until > $1::bigint
+    select count(*) filter (where claimed_until > $1::bigint) as under_way from (
+      select claimed_until from deliveries
+      where domain between k.domain and k.domain and state = 'pending' order by domain, id limit ${MOST_LOOKED_AT}
+    ) oldest
   ) calls
   left join lateral (
     select created_at, host_key, next_attempt_at, last_answer from deliveries

@@ -1,7 +1,8 @@
 import type { Caller } from '../../src/auth/caller.js'
 import type { SignedMessageFormat } from '../../src/names.js'
+import { Batches } from '../../src/storage/batches.js'
 import { retryingCollisions } from '../../src/storage/collisions.js'
-import { type Queryable, statement } from '../../src/storage/database.js'
+import { type Database, statement } from '../../src/storage/database.js'
 import { FORGET_AFTER, type MessageProof } from '../../src/storage/messages.js'
 import { type QuotaName, type Quotas, quotasValue } from '../../src/storage/quotas.js'
 import type { ExpressionMatches } from '../../src/storage/sent-messages.js'
@@ -69,17 +70,110 @@ const ACCEPT = statement(
     $27::bigint[], $28::text[], $29::boolean[], $30::bytea, $31::bigint, $32::quotas, $33::uuid)`
 )
 
-/** Stores what another host hands on, in one statement; see `accept_propagated` in the migrations for the outcomes. */
-export async function acceptPropagated(
-  database: Queryable,
-  { identityKeyBytes: host, replay }: Caller,
-  message: ReceivedMessage,
-  matches: ExpressionMatches,
-  quotas: Quotas,
-  now: number
-): Promise<ReceivedOutcome[]> {
-  const { recipients, proof } = message
-  const values = [
+const ACCEPT_BATCH = statement(
+  'accept-propagated-batch',
+  `select r.request::integer, a.* from unnest(
+    $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[], $7::bytea[], $8::boolean[],
+    $9::bytea[], $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::bytea[], $15::jsonb[], $16::bigint[],
+    $17::bytea[], $18::bigint[], $19::bytea[], $20::bytea[], $21::bigint[], $22::text[], $23::text[], $24::jsonb[],
+    $25::uuid[], $26::bigint[], $27::bigint[], $28::bytea[],
+    $29::uuid[]
+  ) with ordinality as r (
+    digest, issued_at, session_ends, now, sender, box, body, wrapped,
+    envelope_id, format, key_id, signed, signature, key_linkage, envelope_proof, received_at,
+    attesting_host, given, recipient, name, public_integer, client_id, origin, proof,
+    reflection_key, first_seen, expires_at, host, ciphertext_key, request
+  )
+  cross join lateral accept_propagated(
+    r.digest, r.issued_at, r.session_ends, r.now, r.sender, r.box, r.body, r.wrapped,
+    r.envelope_id, r.format, r.key_id, r.signed, r.signature, r.key_linkage, r.envelope_proof, r.received_at,
+    r.attesting_host, r.given, array[r.recipient], array[r.name], array[r.public_integer], array[r.client_id],
+    array[r.origin], array[r.proof], array[r.reflection_key], array[r.first_seen], array[r.expires_at],
+    '{}', '{}', r.host, $30::bigint, $31::quotas, r.ciphertext_key
+  ) a`
+)
+
+/** One request to be stored. */
+export interface ReceivedRequest {
+  /** The host that hands it on. */
+  readonly caller: Pick<Caller, 'identityKeyBytes' | 'replay'>
+  readonly message: ReceivedMessage
+  readonly matches: ExpressionMatches
+  /** Milliseconds. */
+  readonly now: number
+}
+
+/** Requests in one statement at most. */
+const BATCH = 32
+/** A batch carries bytes as text; beyond this size that costs more than it saves. */
+const BATCHED_BYTES = 16 * 1024
+
+/** Stores what other hosts hand on; see `accept_propagated` in the migrations for the outcomes. */
+export class ReceivedMessages {
+  readonly #database: Database
+  readonly #quotas: string
+  readonly #batches: Batches<ReceivedRequest, ReceivedOutcome[]>
+
+  constructor(database: Database, quotas: Quotas) {
+    this.#database = database
+    this.#quotas = quotasValue(quotas)
+    this.#batches = new Batches<ReceivedRequest, ReceivedOutcome[]>({
+      size: BATCH,
+      order: ({ message }) => message.recipients[0]!.recipient,
+      // Each is accepted after the one before it, and sees what became of that.
+      keys: () => [],
+      together: requests => this.#acceptAll(requests),
+      alone: request => this.#acceptOne(request)
+    })
+  }
+
+  /** Resolves after the commit. */
+  accept(request: ReceivedRequest): Promise<ReceivedOutcome[]> {
+    return isBatchable(request) ? this.#batches.add(request) : this.#acceptOne(request)
+  }
+
+  #acceptOne(request: ReceivedRequest): Promise<ReceivedOutcome[]> {
+    const { matches, message, caller } = request
+    const values = [
+      ...commonValues(request),
+      ...columns(message.recipients.map(recipientValues)),
+      [...matches.keys()],
+      [...matches.values()],
+      caller.identityKeyBytes,
+      FORGET_AFTER,
+      this.#quotas,
+      message.ciphertextKey ?? null
+    ]
+    return retryingCollisions(() => this.#database.query<ReceivedOutcome>(ACCEPT, values))
+  }
+
+  async #acceptAll(requests: readonly ReceivedRequest[]): Promise<ReceivedOutcome[][]> {
+    const rows = requests.map(request => [
+      ...commonValues(request),
+      ...recipientValues(request.message.recipients[0]!),
+      request.caller.identityKeyBytes,
+      request.message.ciphertextKey ?? null
+    ])
+    const outcomes: ReceivedOutcome[][] = requests.map(() => [])
+    const answered = await this.#database.query<ReceivedOutcome & { request: number }>(ACCEPT_BATCH, [
+      ...columns(rows),
+      FORGET_AFTER,
+      this.#quotas
+    ])
+    for (const outcome of answered) outcomes[outcome.request - 1]!.push(outcome)
+    return outcomes
+  }
+}
+
+function isBatchable({ message, matches }: ReceivedRequest): boolean {
+  return message.recipients.length === 1 && matches.size === 0 && message.signedBytes.length <= BATCHED_BYTES
+}
+
+/** What both statements begin with, in the order of their parameters. */
+function commonValues({ caller, message, now }: ReceivedRequest): unknown[] {
+  const { proof } = message
+  const { replay } = caller
+  return [
     replay.digest.toString('hex'),
     replay.issuedAt,
     replay.expiresAt,
@@ -97,22 +191,25 @@ export async function acceptPropagated(
     proof === undefined ? null : JSON.stringify(proof),
     message.receivedAt,
     proof === undefined ? null : Buffer.from(proof.senderAuthorization.hostKey, 'hex'),
-    proof?.senderAuthorization.given ?? null,
-    recipients.map(recipient => recipient.recipient),
-    recipients.map(recipient => recipient.name),
-    recipients.map(recipient => recipient.integer),
-    recipients.map(recipient => recipient.clientId ?? null),
-    recipients.map(recipient => recipient.origin),
-    recipients.map(recipient => (recipient.proof === undefined ? null : JSON.stringify(recipient.proof))),
-    recipients.map(recipient => recipient.reflectionKey ?? null),
-    recipients.map(recipient => recipient.firstSeen),
-    recipients.map(recipient => recipient.expiresAt),
-    [...matches.keys()],
-    [...matches.values()],
-    host,
-    FORGET_AFTER,
-    quotasValue(quotas),
-    message.ciphertextKey ?? null
+    proof?.senderAuthorization.given ?? null
   ]
-  return retryingCollisions(() => database.query<ReceivedOutcome>(ACCEPT, values))
+}
+
+function recipientValues(recipient: ReceivedRecipient): unknown[] {
+  return [
+    recipient.recipient,
+    recipient.name,
+    recipient.integer,
+    recipient.clientId ?? null,
+    recipient.origin,
+    recipient.proof === undefined ? null : JSON.stringify(recipient.proof),
+    recipient.reflectionKey ?? null,
+    recipient.firstSeen,
+    recipient.expiresAt
+  ]
+}
+
+/** Rows of equal length, turned into columns. */
+function columns(rows: readonly (readonly unknown[])[]): unknown[][] {
+  return rows[0]!.map((_, column) => rows.map(row => row[column]))
 }

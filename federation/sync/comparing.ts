@@ -1,9 +1,8 @@
 import { identityKeyBytes, identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import type { PeerHost } from '../channel/peer-client.js'
+import { blameHost } from '../delivery/host-failure.js'
 import { judgeFailure } from '../delivery/outcome.js'
-import { waitAfter } from '../delivery/retry-policy.js'
 import { servesHost } from '../delivery/settle.js'
-import { recordFailure, setBackoff } from '../storage/destinations.js'
 import { claimReconciliation, endReconciliation, type ReconciliationEnd } from '../storage/reconciliations.js'
 import type { SyncContext } from './context.js'
 import { judgeOffered, planForHost } from './differences.js'
@@ -87,10 +86,7 @@ export async function reconcile(context: SyncContext, sets: SharedSets, hostKey:
     }
     const attempt = judgeFailure(error)
     if (attempt.host !== 'failing') return
-    await database.transaction(async tx => {
-      const { failures } = await recordFailure(tx, domain, attempt.answer, now)
-      await setBackoff(tx, domain, now + waitAfter(failures, attempt.retryAfter, random()))
-    })
+    await blameHost(context, { domain, operatorKey: host, beganAt: begin, attempt })
   }
 }
 

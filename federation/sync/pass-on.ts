@@ -1,10 +1,11 @@
 import { acknowledgementText, NAMES_AT_MOST } from '../../src/acknowledgement.js'
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import { signPortably } from '../../src/keys/portable-signature.js'
+import { blameHost } from '../delivery/host-failure.js'
 import { type Attempt, judgeAnswer, judgeFailure } from '../delivery/outcome.js'
 import { waitAfter } from '../delivery/retry-policy.js'
 import { servesHost } from '../delivery/settle.js'
-import { clearFailures, recordFailure, setBackoff } from '../storage/destinations.js'
+import { clearFailures } from '../storage/destinations.js'
 import { requestReconciliations } from '../storage/reconciliations.js'
 import {
   claimStatements,
@@ -85,6 +86,7 @@ async function stillDue(
 /** False if the host is failing. */
 async function passOn(context: SyncContext, domain: string, due: readonly DueStatement[]): Promise<boolean> {
   const calls = callsFor(due)
+  const beganAt = context.clock.now()
   try {
     const understands = await context.extensions.has(domain, ACKNOWLEDGEMENT_SYNC)
     if (understands === undefined) {
@@ -98,13 +100,14 @@ async function passOn(context: SyncContext, domain: string, due: readonly DueSta
       return true
     }
   } catch (error) {
-    await settle(context, domain, due, judgeFailure(error))
+    await settle(context, domain, due, beganAt, judgeFailure(error))
     return false
   }
   for (let at = 0; at < calls.length; at += CALLS_AT_ONCE) {
     const answered = await Promise.all(
       calls.slice(at, at + CALLS_AT_ONCE).map(async call => {
-        return settle(context, domain, call.due, await makeCall(context, domain, call))
+        const beganAt = context.clock.now()
+        return settle(context, domain, call.due, beganAt, await makeCall(context, domain, call))
       })
     )
     if (answered.includes(false)) {
@@ -164,17 +167,15 @@ async function settle(
   context: SyncContext,
   domain: string,
   due: readonly DueStatement[],
+  beganAt: number,
   attempt: Attempt
 ): Promise<boolean> {
   const { clock, database, logger, random } = context
   const now = clock.now()
   if (attempt.host === 'failing') {
-    const { answer, retryAfter } = attempt
-    const failures = await database.transaction(async tx => {
-      const { failures } = await recordFailure(tx, domain, answer, now)
-      await setBackoff(tx, domain, now + waitAfter(failures, retryAfter, random()))
-      return failures
-    })
+    const { answer } = attempt
+    const operatorKey = due[0]!.host_key
+    const failures = await blameHost(context, { domain, operatorKey, beganAt, attempt })
     await deferStatements(database, due, now)
     logger.info({ domain, answer, failures }, 'a host could not be told')
     return false

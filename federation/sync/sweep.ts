@@ -1,5 +1,4 @@
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
-import { GIVE_UP_AFTER } from '../delivery/retry-policy.js'
 import { dueReconciliations, requestAllReconciliations } from '../storage/reconciliations.js'
 import { dueStatementDomains, pruneStatements } from '../storage/statements.js'
 import type { SyncContext } from './context.js'
@@ -39,11 +38,11 @@ export function startSyncSweep(context: SyncContext): { stop(): Promise<void> } 
   }
 }
 
-async function sweep({ clock, database, queue }: SyncContext): Promise<void> {
+async function sweep({ config, clock, database, queue }: SyncContext): Promise<void> {
   const now = clock.now()
   for (const domain of await dueStatementDomains(database, now, BATCH)) queue.add('statements', domain)
   for (const host of await dueReconciliations(database, now, BATCH)) {
     queue.add('reconcile', identityKeyFromBytes(host))
   }
-  await pruneStatements(database, now, now - GIVE_UP_AFTER, BATCH)
+  await pruneStatements(database, now, now - config.giveUpMilliseconds, BATCH)
 }

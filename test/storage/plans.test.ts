@@ -4,11 +4,12 @@ import {
   claimDeliveries,
   claimOverdue,
   dueDomains,
-  finishDelivery,
+  finishDeliveries,
   pruneFederation
 } from '../../federation/storage/deliveries.js'
 import { type DeliveryFilter, deliveryPage } from '../../federation/storage/delivery-pages.js'
 import { destinationPage } from '../../federation/storage/destination-pages.js'
+import { endProbe } from '../../federation/storage/destinations.js'
 import { hastenSome, makeDue, pendingDomains } from '../../federation/storage/steering.js'
 import type { Database } from '../../src/storage/database.js'
 import { pruneMessageBoxes } from '../../src/storage/messages.js'
@@ -91,7 +92,7 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
 
   /** Statements of the request itself; requests are counted beside them. */
   const roundTrips = ({ statements }: Observed): string[] =>
-    statements.filter(name => !/rate|rlflx/i.test(name))
+    statements.filter(name => !/rate|rlflx|waiting-destinations/i.test(name))
 
   async function repeated(work: (run: number) => Promise<unknown>): Promise<Observed[]> {
     const all: Observed[] = []
@@ -202,13 +203,11 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
   it('deliveries are claimed and ended on indexes', async () => {
     const all = await repeated(async run => {
       const now = Date.now()
-      const claimed = await claimDeliveries(database, BUSY_DOMAIN, now, now + 60_000, 8)
+      const { deliveries: claimed } = await claimDeliveries(database, BUSY_DOMAIN, now, now + 60_000, 8)
       expect(claimed).to.have.length(8)
-      for (const delivery of claimed) {
-        expect(
-          await finishDelivery(database, delivery, run % 2 ? 'refused' : 'delivered', 'x', now)
-        ).to.equal(true)
-      }
+      const state = run % 2 ? 'refused' : 'delivered'
+      const endings = claimed.map(delivery => ({ delivery, state, answer: 'x' }) as const)
+      expect(await finishDeliveries(database, endings, now)).to.have.length(8)
     })
     for (const observed of all) expectIndexed(observed, 250, 'deliveries')
   })
@@ -216,9 +215,15 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
   it('deliveries of one long lane are claimed without a look at all of it', async () => {
     const all = await repeated(async () => {
       const now = Date.now()
-      const claimed = await claimDeliveries(database, SINGLE_LANE_DOMAIN, now, now + 60_000, 8)
+      const { deliveries: claimed } = await claimDeliveries(
+        database,
+        SINGLE_LANE_DOMAIN,
+        now,
+        now + 60_000,
+        8
+      )
       expect(claimed).to.have.length(1)
-      await finishDelivery(database, claimed[0]!, 'delivered', 'x', now)
+      await finishDeliveries(database, [{ delivery: claimed[0]!, state: 'delivered', answer: 'x' }], now)
     })
     for (const observed of all) expectIndexed(observed, 250, 'deliveries')
   })
@@ -233,9 +238,10 @@ describe(`with ${COUNTS.messages.toLocaleString('en')} messages`, () => {
     )
     const all = await repeated(async () => {
       const now = Date.now()
-      const claimed = await claimDeliveries(database, BUSY_DOMAIN, now, now + 60_000, 8)
+      const { deliveries: claimed } = await claimDeliveries(database, BUSY_DOMAIN, now, now + 60_000, 8)
       expect(claimed).to.have.length(1)
-      await finishDelivery(database, claimed[0]!, 'delivered', 'x', now)
+      await finishDeliveries(database, [{ delivery: claimed[0]!, state: 'refused', answer: 'x' }], now)
+      await endProbe(database, BUSY_DOMAIN)
     })
     for (const observed of all) expectIndexed(observed, 250, 'deliveries')
   })

@@ -1,5 +1,5 @@
 import { TestUser } from './client.js'
-import { json, type Script, ScriptedHost } from './peer.js'
+import { json, type ReceivedRequest, type Script, ScriptedHost } from './peer.js'
 import { ServerHalf } from './server-half.js'
 
 const AUTH = 'POST /.well-known/auth'
@@ -15,7 +15,20 @@ export interface FakeHost {
   readonly greeted: number
   /** What it answers from now on, signed. */
   answers(status: number, body: object): void
+  /** Lets each call be answered by the script chosen for it; `signed` makes one. */
+  answersBy(choose: (message: HandedOn) => Script): void
+  signed(status: number, body: object): Script
+  /** Connections accepted so far. */
+  readonly connections: number
+  /** From now on cuts every connection at once, until the function that it answers is called. */
+  cutsConnections(): () => void
   close(): Promise<void>
+}
+
+/** A message as it was handed on. */
+export interface HandedOn {
+  readonly messageId: string
+  readonly messageBox: string
 }
 
 /** As a plain BRC-34 host answers who has taken a message. */
@@ -44,6 +57,21 @@ export async function startFakeHost(name: string, status = 200, body: object = T
     answers(nextStatus, nextBody) {
       answer = half.signed(nextStatus, nextBody)
     },
+    answersBy(choose) {
+      answer = (request, response) => choose(messageOf(request))(request, response)
+    },
+    signed: (signedStatus, signedBody) => half.signed(signedStatus, signedBody),
+    cutsConnections: () => host.cutConnections(),
+    get connections() {
+      return host.connections
+    },
     close: () => host.close()
   }
+}
+
+function messageOf({ body }: ReceivedRequest): HandedOn {
+  const { signedMessage } = JSON.parse(body.toString()) as { signedMessage: string }
+  const signed = Buffer.from(signedMessage, 'base64').toString()
+  const { message } = JSON.parse(signed.slice(signed.indexOf('{"message"'))) as { message: HandedOn }
+  return message
 }

@@ -36,6 +36,7 @@ export class ScriptedHost {
   readonly #always = new Map<string, Script>()
   readonly #once = new Map<string, Script[]>()
   readonly #problems: string[] = []
+  #isCutting = false
 
   private constructor(certificate: Certificate | undefined) {
     const listener = (request: IncomingMessage, response: ServerResponse) => {
@@ -48,6 +49,10 @@ export class ScriptedHost {
       certificate === undefined ? createHttpServer(listener) : createHttpsServer({ ...certificate }, listener)
     this.#server.on('connection', (socket: Socket) => {
       this.connections += 1
+      if (this.#isCutting) {
+        socket.resetAndDestroy()
+        return
+      }
       this.#open.add(socket)
       // Hostile scripts write into connections that the client has cut off.
       socket.on('error', () => {})
@@ -96,6 +101,15 @@ export class ScriptedHost {
   /** How many requests came for this path. */
   count(path: string): number {
     return this.requests.filter(request => request.path === path).length
+  }
+
+  /** From now on cuts every connection at once, until the function that it answers is called. */
+  cutConnections(): () => void {
+    this.#isCutting = true
+    this.reset()
+    return () => {
+      this.#isCutting = false
+    }
   }
 
   /** Cuts every connection without a goodbye. */

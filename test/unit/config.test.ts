@@ -53,6 +53,7 @@ describe('configuration', () => {
       logLevel: 'info',
       trustedProxies: [],
       drainMilliseconds: 2000,
+      giveUpMilliseconds: 604_800_000,
       databaseConnections: 20,
       limits: {
         requestBytes: 16 * 1024 * 1024,

@@ -1,8 +1,9 @@
 import { expect } from 'chai'
 import { OutboundError } from '../../federation/channel/outbound-error.js'
 import { PeerError } from '../../federation/channel/peer-error.js'
+import type { Meaning } from '../../federation/delivery/meanings.js'
 import { type Attempt, judgeAnswer, judgeFailure } from '../../federation/delivery/outcome.js'
-import { waitAfter } from '../../federation/delivery/retry-policy.js'
+import { blamesMessage, hostWait, skipsLane, waitAfter } from '../../federation/delivery/retry-policy.js'
 
 const RECIPIENT = `02${'11'.repeat(32)}`
 
@@ -16,6 +17,10 @@ function outcomeOf(attempt: Attempt) {
 }
 
 const result = (members: object) => ({ status: 'success', results: [{ recipient: RECIPIENT, ...members }] })
+const unsigned = (status: number) =>
+  new PeerError('unauthenticated-answer', 'x', {
+    answer: { status, headers: { 'retry-after': '11' }, body: Buffer.alloc(0) }
+  })
 const error = (code: string) => ({ status: 'error', code })
 
 describe('what an answer means', () => {
@@ -28,31 +33,103 @@ describe('what an answer means', () => {
     expect(outcomeOf(answer(200, { status: 'success', results: [] }))).to.include({ state: 'deferred' })
   })
 
-  for (const httpStatus of [400, 402, 403, 409, 410, 413, 422]) {
-    it(`is refused for good at ${httpStatus}, alone or in results`, () => {
-      const refused = { state: 'refused', answer: 'ERR_X' }
-      expect(outcomeOf(answer(httpStatus, error('ERR_X')))).to.deep.equal(refused)
-      expect(outcomeOf(answer(200, result({ status: 'error', code: 'ERR_X', httpStatus })))).to.deep.equal(
-        refused
-      )
+  /** In the words of the table in docs/delivery.md. */
+  function meaningOf(attempt: Attempt): Meaning {
+    if (attempt.host === 'impostor') return 'not that host'
+    if (attempt.host === 'failing') return attempt.suspect ? 'host or message' : 'host fails'
+    const outcome = attempt.outcomeOf(RECIPIENT)
+    if (outcome.state !== 'deferred') return outcome.state
+    return outcome.waits === 'lane' ? 'lane waits' : 'message waits'
+  }
+
+  const statuses: [number, Meaning][] = [
+    [202, 'host fails'],
+    [400, 'refused'],
+    [401, 'host fails'],
+    [402, 'refused'],
+    [403, 'refused'],
+    [404, 'host fails'],
+    [405, 'host fails'],
+    [408, 'message waits'],
+    [409, 'refused'],
+    [410, 'refused'],
+    [413, 'refused'],
+    [418, 'refused'],
+    [422, 'refused'],
+    [425, 'message waits'],
+    [429, 'host fails'],
+    [500, 'host or message'],
+    [502, 'host or message'],
+    [503, 'host fails'],
+    [507, 'lane waits']
+  ]
+  for (const [status, meaning] of statuses) {
+    it(`at ${status} of the whole call: ${meaning}`, () => {
+      const attempt = answer(status, error('ERR_X'), { 'retry-after': '9' })
+      expect(meaningOf(attempt)).to.equal(meaning)
+      if (attempt.host === 'failing') expect(attempt).to.include({ answer: 'ERR_X', retryAfter: 9 })
     })
   }
 
-  for (const httpStatus of [408, 425, 429, 503, 507]) {
-    it(`is deferred at ${httpStatus} in results, and not before the host wants it`, () => {
+  const results: [number, Meaning][] = [
+    ...[400, 401, 402, 403, 404, 409, 410, 413, 422].map((s): [number, Meaning] => [s, 'refused']),
+    [408, 'message waits'],
+    [425, 'message waits'],
+    [429, 'lane waits'],
+    [500, 'message waits'],
+    [503, 'lane waits'],
+    [507, 'lane waits'],
+    [99, 'refused']
+  ]
+  for (const [httpStatus, meaning] of results) {
+    it(`at ${httpStatus} in the result of a recipient: ${meaning}`, () => {
       const attempt = answer(200, result({ status: 'error', code: 'ERR_X', httpStatus, retryAfter: 7 }))
-      expect(outcomeOf(attempt)).to.deep.equal({ state: 'deferred', answer: 'ERR_X', retryAfter: 7 })
+      expect(meaningOf(attempt)).to.equal(meaning)
+      const outcome = outcomeOf(attempt)
+      expect(outcome.answer).to.equal('ERR_X')
+      if (outcome.state === 'deferred') expect(outcome.retryAfter).to.equal(7)
     })
   }
 
-  it('is a failure of the host, not of the message, when the host is in trouble', () => {
-    for (const status of [401, 404, 429, 500, 502, 503]) {
-      expect(answer(status, error('ERR_X'), { 'retry-after': '9' })).to.include({
-        host: 'failing',
-        retryAfter: 9
-      })
+  it('is a failure of the host when what it says is not this protocol', () => {
+    for (const body of ['<html>', [], {}, { status: 'error' }]) {
+      expect(meaningOf(answer(200, body))).to.equal('host fails')
     }
-    expect(answer(200, '<html>')).to.include({ host: 'failing' })
+  })
+
+  const failures: [OutboundError | PeerError, Meaning][] = [
+    [new OutboundError('connect', 'before-sent', 'x'), 'host fails'],
+    [new OutboundError('dns', 'before-sent', 'x'), 'host fails'],
+    [new OutboundError('tls', 'before-sent', 'x'), 'host fails'],
+    [new OutboundError('refused-address', 'before-sent', 'x'), 'host fails'],
+    [new OutboundError('timeout-before-headers', 'before-sent', 'x'), 'host fails'],
+    [new OutboundError('timeout-before-headers', 'after-sent', 'x'), 'host or message'],
+    [new OutboundError('timeout', 'after-sent', 'x'), 'host or message'],
+    [new OutboundError('reset', 'before-sent', 'x'), 'host fails'],
+    [new OutboundError('reset', 'after-sent', 'x'), 'host or message'],
+    [new OutboundError('protocol', 'after-sent', 'x'), 'host or message'],
+    [new OutboundError('too-large', 'after-sent', 'x'), 'host or message'],
+    [new OutboundError('redirect', 'after-sent', 'x'), 'host fails'],
+    [new PeerError('handshake-failed', 'x', {}), 'host fails'],
+    [new PeerError('not-json', 'x', {}), 'host or message'],
+    [new PeerError('wrong-identity', 'x', {}), 'not that host'],
+    [new PeerError('other-key-known', 'x', {}), 'not that host'],
+    ...([401, 429, 502, 503, 504] as const).map((s): [PeerError, Meaning] => [unsigned(s), 'host fails']),
+    ...([200, 400, 404, 413, 500] as const).map((s): [PeerError, Meaning] => [unsigned(s), 'host or message'])
+  ]
+  for (const [failure, meaning] of failures) {
+    const kind = failure.kind
+    const detail = failure instanceof PeerError ? failure.answer?.status : failure.phase
+    it(`at ${kind} ${detail ?? ''}: ${meaning}`, () => {
+      expect(meaningOf(judgeFailure(failure))).to.equal(meaning)
+    })
+  }
+
+  it('says how long an unsigned answer wants to be left alone', () => {
+    expect(judgeFailure(unsigned(503))).to.include({
+      retryAfter: 11,
+      answer: 'unauthenticated-answer: HTTP 503'
+    })
   })
 
   it('takes no wait longer than an hour from a host', () => {
@@ -64,20 +141,6 @@ describe('what an answer means', () => {
 
   it('shows nothing of a host but a code', () => {
     expect(outcomeOf(answer(403, error('<script>')))).to.include({ answer: 'HTTP 403' })
-  })
-
-  it('blames nobody for a token that names a domain of another key', () => {
-    for (const kind of ['wrong-identity', 'other-key-known'] as const) {
-      expect(judgeFailure(new PeerError(kind, 'x', {}))).to.deep.equal({ host: 'impostor', answer: kind })
-    }
-  })
-
-  it('is a failure of the host when no answer comes', () => {
-    expect(judgeFailure(new OutboundError('connect', 'before-sent', 'x'))).to.include({
-      host: 'failing',
-      answer: 'connect'
-    })
-    expect(judgeFailure(new PeerError('handshake-failed', 'x', {}))).to.include({ host: 'failing' })
   })
 
   it('does not swallow an error of our own', () => {
@@ -98,5 +161,36 @@ describe('the wait after failures', () => {
   it('is at least what the host asked for', () => {
     expect(waitAfter(1, 30, 0.5)).to.equal(30_000)
     expect(waitAfter(12, 1, 1)).to.equal(3_600_000)
+  })
+
+  it('is a minute at most where a message may be to blame', () => {
+    expect(hostWait(12, undefined, 1, false)).to.equal(3_600_000)
+    expect(hostWait(12, undefined, 1, true)).to.equal(60_000)
+    expect(hostWait(1, undefined, 1, true)).to.equal(2_000)
+  })
+})
+
+describe('a message under suspicion', () => {
+  const first = { setbacks: 1, failing: false, skipped: false, answeredMeanwhile: false }
+
+  it('is not to blame at first: its host may be', () => {
+    expect(blamesMessage(first)).to.equal(false)
+    expect(blamesMessage({ ...first, setbacks: 2, failing: true })).to.equal(false)
+  })
+
+  it('is to blame where its host answers others, and at the third time', () => {
+    expect(blamesMessage({ ...first, answeredMeanwhile: true })).to.equal(true)
+    expect(blamesMessage({ ...first, setbacks: 2 })).to.equal(true)
+    expect(blamesMessage({ ...first, setbacks: 3, failing: true })).to.equal(true)
+    expect(blamesMessage({ ...first, skipped: true, failing: true })).to.equal(true)
+  })
+
+  it('holds its lane for three tries within a minute', () => {
+    expect(skipsLane(1, 2_000)).to.equal(false)
+    expect(skipsLane(2, 4_000)).to.equal(false)
+    expect(skipsLane(3, 8_000)).to.equal(true)
+    expect(skipsLane(1, 60_001)).to.equal(true)
+    const longest = waitAfter(1, undefined, 1) + waitAfter(2, undefined, 1)
+    expect(longest).to.be.below(60_000)
   })
 })
