@@ -59,6 +59,8 @@ describe('the tables of deliveries', () => {
         // What autovacuum does meanwhile, at times that the test knows.
         await query('vacuum deliveries')
       }
+      // Pages of an index that one vacuum has emptied are taken again after the next.
+      await query('vacuum deliveries')
       expect(steps).to.equal(6)
       expect(await query('select from deliveries')).to.have.length(0)
     }
