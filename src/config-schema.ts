@@ -31,6 +31,7 @@ interface Optional<T> extends Setting<T> {
 
 const MEBIBYTE = 2 ** 20
 const MOST_BYTES = 256 * MEBIBYTE
+const MOST_PROCESSES = 256
 const MOST_A_MINUTE = 1_000_000_000
 
 function withDefault<T>(parser: Parser<T>, fallback: string, description: string): Setting<T> {
@@ -86,10 +87,20 @@ export const SETTINGS = {
     'all',
     'What this process does: answer requests (api), deliver to other nodes (worker), or both.'
   ),
+  PROCESSES: withDefault(
+    integer(1, MOST_PROCESSES),
+    '1',
+    'Processes of this machine that share the work, for as many cores; started and supervised together.'
+  ),
+  PROCESS_PORTS: optional(
+    integer(1, 65535),
+    'none',
+    'A port beside PORT for each of them, from this one upwards, for a proxy that has to reach a certain one.'
+  ),
   ADMIN_PORT: optional(
     integer(0, 65535),
     'PORT + 1000',
-    'Port on 127.0.0.1 for metrics and for commands that steer the node; 0 picks a free one.'
+    'Port on 127.0.0.1 for metrics and for commands that steer the node; 0 picks a free one. Of several PROCESSES each has one, from this one upwards.'
   ),
   TRUSTED_PROXIES: withDefault(
     networks,

@@ -9,8 +9,12 @@ import { StartError } from './start-error.js'
 export interface Config {
   readonly host: string
   readonly port: number
-  /** Port for metrics and steering on 127.0.0.1; 0 picks a free one. */
+  /** Port for metrics and steering on 127.0.0.1, of the first process; 0 picks a free one for each. */
   readonly adminPort: number
+  /** Processes of this machine that share the work. */
+  readonly processes: number
+  /** The first process's own port; undefined: they have none. */
+  readonly processPorts: number | undefined
   /** Absolute path. */
   readonly dataDirectory: string
   readonly network: Network
@@ -30,6 +34,9 @@ export interface Config {
   readonly databaseConnections: number
   readonly limits: Limits
 }
+
+/** Of all ports. */
+const MOST_PORT = 65_535
 
 export type Network = 'local' | 'private' | 'test' | 'main'
 export type Role = 'all' | 'api' | 'worker'
@@ -163,10 +170,27 @@ function contradictions(values: Values): string[] {
   if (values.SERVER_PRIVATE_KEY !== undefined && values.SERVER_PRIVATE_KEY_FILE !== undefined) {
     say('SERVER_PRIVATE_KEY', 'is set, and SERVER_PRIVATE_KEY_FILE too; set one of them')
   }
+  found.push(...portContradictions(values))
   if (values.LIMIT_BODY_BYTES > values.LIMIT_REQUEST_BYTES) {
     say(
       'LIMIT_BODY_BYTES',
       `is ${values.LIMIT_BODY_BYTES}, more than LIMIT_REQUEST_BYTES (${values.LIMIT_REQUEST_BYTES})`
+    )
+  }
+  return found
+}
+
+/** Several processes take several ports from one on. */
+function portContradictions({ PORT, PROCESSES, PROCESS_PORTS, ADMIN_PORT }: Values): string[] {
+  const found = Object.entries({ ADMIN_PORT, PROCESS_PORTS })
+    .filter(([, first]) => first !== undefined && first + PROCESSES - 1 > MOST_PORT)
+    .map(
+      ([name, first]) =>
+        `${name} is ${first}; for PROCESSES ${PROCESSES} it may be ${MOST_PORT + 1 - PROCESSES} at most`
+    )
+  if (PROCESS_PORTS !== undefined && PROCESS_PORTS <= PORT && PORT < PROCESS_PORTS + PROCESSES) {
+    found.push(
+      `PROCESS_PORTS is ${PROCESS_PORTS}; from there on PROCESSES ${PROCESSES} take PORT (${PORT}) too`
     )
   }
   return found
@@ -177,7 +201,9 @@ function toConfig(values: Values): Config {
   return Object.freeze({
     host: values.HOST,
     port: values.PORT,
-    adminPort: values.ADMIN_PORT ?? adminPortFor(values.PORT),
+    adminPort: values.ADMIN_PORT ?? adminPortFor(values.PORT, values.PROCESSES),
+    processes: values.PROCESSES,
+    processPorts: values.PROCESS_PORTS,
     dataDirectory: values.DATA_DIR,
     network: values.NETWORK,
     publicDomain: values.PUBLIC_DOMAIN ?? `localhost:${values.PORT}`,
@@ -218,7 +244,7 @@ function toConfig(values: Values): Config {
 }
 
 /** Several nodes on one machine need to say nothing about this port. */
-function adminPortFor(port: number): number {
+function adminPortFor(port: number, processes: number): number {
   if (port === 0) return 0
-  return port + 1_000 <= 65_535 ? port + 1_000 : port - 1_000
+  return port + 1_000 + processes - 1 <= MOST_PORT ? port + 1_000 : port - 1_000
 }

@@ -22,6 +22,8 @@ export const systemClock: Clock = { now: () => Date.now() }
 /** Everything long-lived, built once in node.ts and passed on. */
 export interface Context {
   readonly config: Config
+  /** Of this process among those of one `start`, from 0; a proxy can tell them apart by it (PROCESS_PORTS). */
+  readonly processNumber: number
   readonly logger: Logger
   readonly clock: Clock
   readonly curve: Curve

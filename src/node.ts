@@ -1,6 +1,3 @@
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createFederation, type FederationOptions } from '../federation/index.js'
 import { isOperator } from '../federation/storage/operators.js'
@@ -13,7 +10,7 @@ import { sendMessage } from './api/send-message.js'
 import { streamTicket } from './api/stream-ticket.js'
 import { createApp } from './app.js'
 import { trustedProxyTest } from './client-address.js'
-import type { Configuration } from './config.js'
+import type { Config, Configuration } from './config.js'
 import { type Clock, type Context, type LocalContext, systemClock } from './context.js'
 import { loadCurve } from './curve/load.js'
 import { type MountedEndpoint, mountEndpoints } from './endpoint.js'
@@ -22,6 +19,7 @@ import { identityKeyBytes } from './keys/identity-key.js'
 import { KeyDeriver } from './keys/key-deriver.js'
 import { type LoadedKey, loadIdentityKey } from './keys/key-file.js'
 import { Lifecycle } from './lifecycle.js'
+import { type Door, listen as listenAt } from './listening.js'
 import { Arrivals } from './live/arrivals.js'
 import { LiveConnections } from './live/live-connections.js'
 import type { OpenNotifications } from './live/notifications.js'
@@ -31,15 +29,13 @@ import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
 import { onlyForOperator } from './operator-endpoint.js'
 import { type Admission, EVERYBODY, OperatorLists } from './operator-lists.js'
+import { prepareDatabase } from './prepared-database.js'
 import { startPruning } from './pruning.js'
 import { createRates, type Rates, UNLIMITED } from './rates/rates.js'
 import { redisRateStore } from './rates/redis-store.js'
 import type { RateStore } from './rates/store.js'
-import { StartError } from './start-error.js'
 import { createDatabase, type Database } from './storage/database.js'
-import { startEmbeddedPostgres } from './storage/embedded-postgres.js'
 import { StoredMessages } from './storage/messages.js'
-import { migrate } from './storage/migrate.js'
 import { watchOperatorLists } from './storage/operator-lists-watch.js'
 import { checkDatabase, claimDatabase } from './storage/owner.js'
 import { postgresNotifications } from './storage/postgres-notifications.js'
@@ -53,6 +49,8 @@ export interface Node {
   readonly url: string | undefined
   /** Of metrics and steering, on the loopback interface. */
   readonly adminUrl: string
+  /** At which the API of this very process is reached; undefined without PROCESS_PORTS, and for a pure worker. */
+  readonly processUrl: string | undefined
   readonly context: Context
   readonly key: LoadedKey
   /** Where its data is: `embedded`, or the configured database. */
@@ -61,8 +59,18 @@ export interface Node {
   stop(): Promise<void>
 }
 
+/** One process of several that run as one node. */
+export interface NodeProcess {
+  /** From 0. */
+  readonly number: number
+  /** Of the database that was prepared for all. */
+  readonly connectionString: string
+}
+
 export interface NodeOptions {
   readonly logger: Logger
+  /** Absent: this process is the node, and prepares its database itself. */
+  readonly process?: NodeProcess
   readonly clock?: Clock
   /** What tests put in place of the world outside. */
   readonly federation?: Partial<FederationOptions>
@@ -99,7 +107,16 @@ async function start(
   const key = loadIdentityKey(curve, secrets, config.dataDirectory)
   const keys = new KeyDeriver(curve, key.privateKey)
 
-  const database = await openDatabase(configuration, logger, lifecycle)
+  const processNumber = options.process?.number ?? 0
+  const connectionString =
+    options.process?.connectionString ?? (await prepareDatabase(configuration, logger, lifecycle))
+  const database = createDatabase({
+    connectionString,
+    logger,
+    maxConnections: config.databaseConnections,
+    applicationName: 'peerserv'
+  })
+  lifecycle.add('database', () => database.close())
   await claimDatabase(database, identityKeyBytes(keys.identityKey), clock.now())
   const epoch = await createSessionEpoch(database, clock, logger)
 
@@ -118,7 +135,6 @@ async function start(
     own: { identityKey: keys.identityKey, domain: config.publicDomain },
     onRefused: metrics.blocked
   })
-  const { connectionString } = database
   const listsWatch = await watchOperatorLists({ connectionString, logger, lists: operatorLists })
   lifecycle.add('lists of the operator', () => listsWatch.stop())
   const arrivals = new Arrivals(
@@ -128,6 +144,7 @@ async function start(
   lifecycle.add('arrivals', () => arrivals.close())
   const context: Context = {
     config,
+    processNumber,
     logger,
     clock,
     curve,
@@ -165,8 +182,7 @@ async function start(
   }
   const listen = async (
     name: string,
-    host: string,
-    port: number,
+    doors: readonly Door[],
     endpoints: MountedEndpoint[],
     { rates, admission, isForOperator }: { rates: Rates; admission: Admission; isForOperator: boolean }
   ) => {
@@ -180,19 +196,21 @@ async function start(
       isForOperator
     })
     const server = createHttpServer(app, isForOperator ? {} : limits)
-    await listening(server, host, port)
-    lifecycle.add(name, () => closeServer(server))
-    return { server, url: urlOf(server, host) }
+    const { urls, close } = await listenAt(server, doors)
+    lifecycle.add(name, close)
+    return { server, urls }
   }
 
   const steering = onlyForOperator(federation.operatorEndpoints, {
     identityKey: keys.identityKey,
     admit: replay => admitRequest(database, replay)
   })
-  const { url: adminUrl } = await listen(
+  const { apiDoors, adminDoor } = doorsOf(config, processNumber)
+  const {
+    urls: [adminUrl]
+  } = await listen(
     'admin server',
-    '127.0.0.1',
-    config.adminPort,
+    [adminDoor],
     [...mountEndpoints([metricsEndpoint], context), ...steering],
     { rates: UNLIMITED, admission: EVERYBODY, isForOperator: true }
   )
@@ -210,10 +228,11 @@ async function start(
     ...federation.endpoints
   ]
   let url: string | undefined
+  let processUrl: string | undefined
   if (config.role !== 'worker') {
     const options = { rates, admission: operatorLists, isForOperator: false }
-    const api = await listen('API server', config.host, config.port, endpoints, options)
-    url = api.url
+    const api = await listen('API server', apiDoors, endpoints, options)
+    ;[url, processUrl] = api.urls
     const sockets = attachSockets(api.server, { context: local, auth: { keys, curve, clock, epoch } })
     lifecycle.add('sockets', () => sockets.close())
     lifecycle.add('live connections', () => local.connections.close())
@@ -221,7 +240,8 @@ async function start(
 
   return {
     url,
-    adminUrl,
+    adminUrl: adminUrl!,
+    processUrl,
     context,
     key,
     database: secrets.databaseUrl === undefined ? 'embedded' : 'configured',
@@ -234,26 +254,17 @@ async function start(
   }
 }
 
-async function openDatabase(
-  { config, secrets }: Configuration,
-  logger: Logger,
-  lifecycle: Lifecycle
-): Promise<Database> {
-  let connectionString = secrets.databaseUrl
-  if (connectionString === undefined) {
-    const postgres = await startEmbeddedPostgres({ dataDirectory: config.dataDirectory, logger })
-    lifecycle.add('embedded Postgres', () => postgres.stop())
-    connectionString = postgres.connectionString
+/** Where a process listens; the first of the API is everybody's. */
+function doorsOf(
+  { host, port, adminPort, processPorts }: Config,
+  processNumber: number
+): { apiDoors: readonly Door[]; adminDoor: Door } {
+  const apiDoors: Door[] = [{ host, port, setting: 'PORT', isShared: true }]
+  if (processPorts !== undefined) {
+    apiDoors.push({ host, port: processPorts + processNumber, setting: 'PROCESS_PORTS', isShared: false })
   }
-  await migrate(connectionString, logger)
-  const database = createDatabase({
-    connectionString,
-    logger,
-    maxConnections: config.databaseConnections,
-    applicationName: 'peerserv'
-  })
-  lifecycle.add('database', () => database.close())
-  return database
+  const own = adminPort === 0 ? 0 : adminPort + processNumber
+  return { apiDoors, adminDoor: { host: '127.0.0.1', port: own, setting: 'ADMIN_PORT', isShared: false } }
 }
 
 function openNotifications(
@@ -270,33 +281,4 @@ function openNotifications(
 
 function openRateStore(redisUrl: string | undefined, identityKey: string, database: Database): RateStore {
   return redisUrl === undefined ? postgresRateStore(database) : redisRateStore(redisUrl, identityKey)
-}
-
-async function listening(server: Server, host: string, port: number): Promise<void> {
-  server.listen(port, host)
-  try {
-    await once(server, 'listening')
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'EADDRINUSE') {
-      throw new StartError(
-        `Port ${port} on ${host} is taken by another program; choose another one with PORT.`
-      )
-    }
-    throw new StartError(`Cannot listen on port ${port} of ${host} (${String(code)}).`, { cause: error })
-  }
-}
-
-/** Takes no new connections, lets requests that run finish, and closes those that wait for another one. */
-async function closeServer(server: Server): Promise<void> {
-  const closed = once(server, 'close')
-  server.close()
-  server.closeIdleConnections()
-  await closed
-}
-
-function urlOf(server: Server, host: string): string {
-  const { port } = server.address() as AddressInfo
-  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
-  return `http://${name}:${port}`
 }

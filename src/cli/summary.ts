@@ -1,4 +1,4 @@
-import type { Config, Network } from '../config.js'
+import type { Config, Configuration, Network } from '../config.js'
 import type { Node } from '../node.js'
 import { framed } from './output.js'
 
@@ -13,8 +13,39 @@ const GO_PUBLIC: Readonly<Record<Network, string>> = {
 /** Where the queue is. */
 export type Queue = 'postgres' | 'redis'
 
-/** What runs, for a program. */
-export function summaryOf(node: Node, queue: Queue) {
+export function queueOf({ secrets }: Configuration): Queue {
+  return secrets.redisUrl === undefined ? 'postgres' : 'redis'
+}
+
+/** What `start` says of a node once it runs. */
+export interface Introduction {
+  /** For a program. */
+  readonly summary: object
+  /** For a person. */
+  readonly box: string
+  /** For a person, one sentence each. */
+  readonly warnings: readonly string[]
+  /** The process that says it. */
+  readonly process: {
+    readonly number: number
+    readonly pid: number
+    readonly adminUrl: string
+    /** At which it alone is reached; null without PROCESS_PORTS. */
+    readonly url: string | null
+  }
+}
+
+export function introduce(node: Node, queue: Queue): Introduction {
+  const { context, adminUrl, processUrl, key } = node
+  return {
+    summary: summaryOf(node, queue),
+    box: summaryBox(node, queue),
+    warnings: key.warnings,
+    process: { number: context.processNumber, pid: process.pid, adminUrl, url: processUrl ?? null }
+  }
+}
+
+function summaryOf(node: Node, queue: Queue) {
   const { config, keys, curve } = node.context
   return {
     event: 'started',
@@ -32,8 +63,7 @@ export function summaryOf(node: Node, queue: Queue) {
   }
 }
 
-/** What runs, for a person: the box that `start` prints. */
-export function summaryBox(node: Node, queue: Queue): string {
+function summaryBox(node: Node, queue: Queue): string {
   const { config, keys, curve } = node.context
   const database = node.database === 'embedded' ? 'embedded Postgres, in the data folder' : 'DATABASE_URL'
   return framed([
@@ -43,7 +73,8 @@ export function summaryBox(node: Node, queue: Queue): string {
     `Key from      ${node.key.origin}${node.key.isNew ? ' (made just now: keep a copy)' : ''}`,
     `URL           ${node.url ?? 'none (a worker)'}`,
     `Known as      ${config.publicDomain}`,
-    `Admin         ${node.adminUrl}`,
+    `Admin         ${node.adminUrl}${config.processes === 1 ? '' : ' (process 0; each has its own)'}`,
+    ...severalProcesses(config),
     `Data folder   ${config.dataDirectory}`,
     `Database      ${database}`,
     `Queue         ${queue === 'redis' ? 'REDIS_URL' : 'on Postgres'}`,
@@ -53,6 +84,13 @@ export function summaryBox(node: Node, queue: Queue): string {
     GO_PUBLIC[config.network],
     ...unfunded(config)
   ])
+}
+
+function severalProcesses({ processes, processPorts }: Config): string[] {
+  if (processes === 1) return []
+  const ports =
+    processPorts === undefined ? '' : `, on ports ${processPorts} to ${processPorts + processes - 1} too`
+  return [`Processes     ${processes}${ports}`]
 }
 
 function firstMessage({ url }: Node): string[] {

@@ -9,7 +9,6 @@ import { type Cluster, isRunning, POSTGRES_ENVIRONMENT } from './embedded-postgr
 const SETTINGS: readonly string[] = [
   'listen_addresses=',
   'unix_socket_permissions=0700',
-  'max_connections=100',
   'shared_buffers=128MB',
   'jit=off',
   // Starts and stops are logged, but neither statements nor what clients can provoke.
@@ -29,6 +28,7 @@ const NOT_DURABLE: readonly string[] = [
   'io_method=sync'
 ]
 
+const LEAST_CONNECTIONS = 100
 const POLL_MILLISECONDS = 10
 /** Recovery after a crash replays at most max_wal_size (1 GB), which takes seconds, on slow disks minutes. */
 const READY_MILLISECONDS = 300_000
@@ -39,14 +39,23 @@ const LOG_BYTES = 5 * 1024 * 1024
 const PID_LINE = 0
 const STATUS_LINE = 7
 
+/** What differs from start to start. */
+export interface LaunchSettings {
+  /** False for tests. */
+  readonly durable: boolean
+  /** Connections that must be possible at once. */
+  readonly connections: number
+}
+
 /**
  * Starts Postgres in a session of its own, so that ctrl-c in a terminal reaches the node alone, which stops
  * Postgres when it needs it no more. It does not wait until Postgres accepts connections.
  */
-export function launch(cluster: Cluster, durable: boolean): ChildProcess {
+export function launch(cluster: Cluster, { durable, connections }: LaunchSettings): ChildProcess {
   const log = openLog(cluster.log)
   const settings = [
     ...SETTINGS,
+    `max_connections=${Math.max(connections, LEAST_CONNECTIONS)}`,
     `unix_socket_directories=${cluster.socketFolder}`,
     ...(durable ? [] : NOT_DURABLE)
   ]

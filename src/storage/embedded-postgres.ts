@@ -7,6 +7,7 @@ import { type Cluster, prepareCluster } from './embedded-postgres-cluster.js'
 import { Ownership } from './embedded-postgres-owner.js'
 import {
   endOfLog,
+  type LaunchSettings,
   launch,
   readState,
   removeStalePidFile,
@@ -20,6 +21,8 @@ export interface EmbeddedPostgresOptions {
   readonly logger: Logger
   /** False for tests: commits do not wait for the disk. Default true. */
   readonly durable?: boolean
+  /** Connections that must be possible at once; no fewer than 100 are. */
+  readonly connections?: number
 }
 
 export interface EmbeddedPostgres {
@@ -47,9 +50,9 @@ const POLL_MILLISECONDS = 50
  * @throws StartError if another node owns the folder, or Postgres does not start
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  const { logger, durable = true } = options
+  const { logger, durable = true, connections = 0 } = options
   const cluster = await prepareCluster(options.dataDirectory, logger, durable)
-  const postgres = new SupervisedPostgres(cluster, logger, durable)
+  const postgres = new SupervisedPostgres(cluster, logger, { durable, connections })
   await postgres.start()
   return postgres
 }
@@ -58,17 +61,17 @@ class SupervisedPostgres implements EmbeddedPostgres {
   readonly connectionString: string
   readonly #cluster: Cluster
   readonly #logger: Logger
-  readonly #durable: boolean
+  readonly #settings: LaunchSettings
   readonly #stopping = new AbortController()
   #child: ChildProcess | undefined
   #ownership: Ownership | undefined
   #watching: Promise<unknown> = Promise.resolve()
 
-  constructor(cluster: Cluster, logger: Logger, durable: boolean) {
+  constructor(cluster: Cluster, logger: Logger, settings: LaunchSettings) {
     this.connectionString = cluster.connectionString
     this.#cluster = cluster
     this.#logger = logger
-    this.#durable = durable
+    this.#settings = settings
   }
 
   get pid(): number | undefined {
@@ -128,7 +131,7 @@ class SupervisedPostgres implements EmbeddedPostgres {
 
   async #launch(): Promise<void> {
     removeStalePidFile(this.#cluster)
-    const child = launch(this.#cluster, this.#durable)
+    const child = launch(this.#cluster, this.#settings)
     this.#child = child
     await untilReady(this.#cluster, child)
   }

@@ -114,7 +114,7 @@ async function findSharedServer(): Promise<string> {
       return cluster.connectionString
     } catch {
       removeStalePidFile(cluster)
-      const child = launch(cluster, false)
+      const child = launch(cluster, { durable: false, connections: 0 })
       await untilReady(cluster, child).catch(error => {
         failure = error
       })

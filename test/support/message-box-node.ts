@@ -61,6 +61,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
   })
   const context: LocalContext = {
     config: { ...config, limits: allLimits },
+    processNumber: 0,
     logger,
     clock,
     curve,
