@@ -45,6 +45,8 @@ describe('configuration', () => {
       host: '127.0.0.1',
       port: 8080,
       adminPort: 9080,
+      processes: 1,
+      processPorts: undefined,
       dataDirectory: resolve('data'),
       network: 'local',
       publicDomain: 'localhost:8080',
@@ -87,6 +89,8 @@ describe('configuration', () => {
     const { config, secrets, warnings } = readConfiguration({
       PORT: '1',
       HOST: '::1',
+      PROCESSES: '3',
+      PROCESS_PORTS: '4',
       ADMIN_PORT: '2',
       DATA_DIR: '/var/data',
       DATABASE_URL: 'postgres://u:p@/d?host=/run',
@@ -124,6 +128,8 @@ describe('configuration', () => {
     expect(config).to.deep.include({
       port: 1,
       host: '::1',
+      processes: 3,
+      processPorts: 4,
       adminPort: 2,
       dataDirectory: '/var/data',
       databaseConnections: 5,
@@ -180,6 +186,15 @@ describe('configuration', () => {
     for (const part of [config, config.limits, config.limits.rates, config.peers, config.trustedProxies]) {
       expect(part).to.be.frozen
     }
+  })
+
+  it('has room for the ports of all processes', () => {
+    const environment = { PORT: '8101', PROCESSES: '3', ADMIN_PORT: '65534' }
+    expect(problemsOf({ ...environment, PROCESS_PORTS: '8100' })).to.deep.equal([
+      'ADMIN_PORT is 65534; for PROCESSES 3 it may be 65533 at most',
+      'PROCESS_PORTS is 8100; from there on PROCESSES 3 take PORT (8101) too'
+    ])
+    expect(readConfiguration({ PORT: '64535', PROCESSES: '3' }).config.adminPort).to.equal(63_535)
   })
 
   it('lists every problem at once, with what was set and what is possible', () => {
