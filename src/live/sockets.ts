@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Server as HttpServer } from 'node:http'
 import { Server } from 'socket.io'
 import { clientAddressFinder } from '../client-address.js'
@@ -26,7 +27,7 @@ const SOCKETS_AT_MOST = 20_000
  */
 export function attachSockets(server: HttpServer, options: SocketsOptions): Sockets {
   const { context, proofMilliseconds = PROOF_MILLISECONDS } = options
-  const { config, logger, rates } = context
+  const { config, logger, processNumber, rates } = context
   const addressOf = clientAddressFinder(config.trustedProxies)
   const io = new Server(server, {
     serveClient: false,
@@ -47,6 +48,8 @@ export function attachSockets(server: HttpServer, options: SocketsOptions): Sock
       )
     }
   })
+  // While a client polls, each request must reach this process: a proxy sees by the prefix which one it is.
+  io.engine.generateId = () => `${processNumber}.${randomUUID()}`
   io.on('connection', socket => {
     const { conn } = socket
     let waitingBytes = 0

@@ -98,6 +98,17 @@ describe('start --processes', function () {
     }
   })
 
+  it('tells by the sid of a socket which process has it', async () => {
+    for (const [number, each] of processes.entries()) {
+      const polling = `${each.url}/socket.io/?EIO=4&transport=polling`
+      const opened = await (await fetch(polling)).text()
+      const sid = /"sid":"([^"]+)"/.exec(opened)?.[1]
+      expect(sid).to.match(new RegExp(`^${number}[.]`))
+      const known = await fetch(`${polling}&sid=${sid}`, { method: 'POST', body: '40' })
+      expect([known.status, await known.text()]).to.deep.equal([200, 'ok'])
+    }
+  })
+
   it('loses nothing it has answered for when a process is killed, and starts that one again', async () => {
     const victim = processes[1]!
     const accepted: string[] = []
@@ -111,25 +122,28 @@ describe('start --processes', function () {
         else failures++
       }
     })
-    await until(
-      async () => accepted.length,
-      count => count > 20
-    )
-    process.kill(victim.pid, 'SIGKILL')
-    await until(
-      () =>
-        fetch(`${victim.url}/readyz`).then(
-          ({ status }) => status,
-          () => undefined
-        ),
-      status => status === 200
-    )
-    const atReturn = accepted.length
-    await until(
-      async () => accepted.length,
-      count => count > atReturn + 20
-    )
-    isLoaded = false
+    try {
+      await until(
+        async () => accepted.length,
+        count => count > 20
+      )
+      process.kill(victim.pid, 'SIGKILL')
+      await until(
+        () =>
+          fetch(`${victim.url}/readyz`).then(
+            ({ status }) => status,
+            () => undefined
+          ),
+        status => status === 200
+      )
+      const atReturn = accepted.length
+      await until(
+        async () => accepted.length,
+        count => count > atReturn + 20
+      )
+    } finally {
+      isLoaded = false
+    }
     await Promise.all(load)
     expect(failures, 'no more than what was with it').to.be.at.most(4)
     expect(await listed()).to.include.members(accepted)
