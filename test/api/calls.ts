@@ -33,6 +33,7 @@ export interface Call {
 export const otherCalls: readonly { readonly method: 'GET' | 'POST'; readonly path: string }[] = [
   { method: 'POST', path: '/submit' },
   { method: 'POST', path: '/reconcile' },
+  { method: 'GET', path: '/messages/stream' },
   { method: 'GET', path: '/healthz' },
   { method: 'GET', path: '/readyz' },
   { method: 'GET', path: '/.well-known/peerserv' },
@@ -159,6 +160,12 @@ function messageCalls({ node, caller, recipient }: CallsOptions): Call[] {
         cursor: ABSENT,
         acknowledged: ['missing', 'true', 'false']
       }
+    },
+    {
+      path: '/messages/streamTicket',
+      authenticated,
+      valid: () => ({ messageBoxes: ['calls 1'] }),
+      members: { messageBoxes: NONE, 'messageBoxes.0': TEXTS }
     },
     ...['/acknowledgeMessage', '/deliveryStatus'].map(path => ({
       path,
