@@ -64,3 +64,13 @@ begin
     select from deliveries where domain = p_domain and state = 'pending' limit p_most
   ) waiting);
 end $$;
+
+-- How many of the oldest p_most deliveries that wait for a domain are in a call right now. No index knows of claims.
+create function count_under_way(p_domain text, p_now bigint, p_most bigint) returns bigint
+language plpgsql stable set enable_bitmapscan = off set enable_seqscan = off set enable_sort = off as $$
+begin
+  return (select count(*) filter (where claimed_until > p_now) from (
+    select claimed_until from deliveries
+    where domain between p_domain and p_domain and state = 'pending' order by domain, id limit p_most
+  ) oldest);
+end $$;

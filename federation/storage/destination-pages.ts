@@ -29,16 +29,10 @@ export const MOST_COUNTED = 10_000
 /** Deliveries of one destination among which calls are looked for: no index knows of claims. */
 const MOST_LOOKED_AT = 200
 
-const ABOUT = `k.domain, count_pending(k.domain, ${MOST_COUNTED + 1}) as depth, calls.under_way, oldest.created_at as oldest_at, oldest.host_key,
+const ABOUT = `k.domain, count_pending(k.domain, ${MOST_COUNTED + 1}) as depth, count_under_way(k.domain, $1::bigint, ${MOST_LOOKED_AT}) as under_way, oldest.created_at as oldest_at, oldest.host_key,
     oldest.next_attempt_at as oldest_next_attempt_at, oldest.last_answer as oldest_last_answer,
     b.failures, b.failing_since, b.backoff_until, b.last_answer, h.held_at, h.reason as held_reason
   from known k
-  cross join lateral (
-    select count(*) filter (where claimed_until > $1::bigint) as under_way from (
-      select claimed_until from deliveries
-      where domain between k.domain and k.domain and state = 'pending' order by domain, id limit ${MOST_LOOKED_AT}
-    ) oldest
-  ) calls
   left join lateral (
     select created_at, host_key, next_attempt_at, last_answer from deliveries
     where domain between k.domain and k.domain and state = 'pending' order by domain, id limit 1
