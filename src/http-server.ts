@@ -55,7 +55,8 @@ const REFUSALS: Readonly<Record<string, readonly [status: number, code: string, 
     'ERR_HEADERS_TOO_LARGE',
     `All headers together exceed ${MAX_HEADER_BYTES} bytes.`
   ],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'ERR_REQUEST_TIMEOUT', 'The request headers came too slowly.']
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'ERR_REQUEST_TIMEOUT', 'The request headers came too slowly.'],
+  UPGRADE: [400, 'ERR_MALFORMED_REQUEST', 'Only connections to /socket.io can be upgraded.']
 }
 const MALFORMED = [400, 'ERR_MALFORMED_REQUEST', 'This is not a well-formed HTTP/1.1 request.'] as const
 
@@ -88,6 +89,11 @@ export function createHttpServer(app: Koa<RequestState>, limits: Partial<ServerL
     else socket.destroy()
   })
   return server
+}
+
+/** Answers a request to speak another protocol, where it is no socket's. */
+export function refuseUpgrade(socket: Duplex): void {
+  refuse(socket, 'UPGRADE')
 }
 
 function refuse(socket: Duplex, reason = ''): void {

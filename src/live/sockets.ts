@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Server as HttpServer } from 'node:http'
 import { Server } from 'socket.io'
 import { clientAddressFinder } from '../client-address.js'
+import { refuseUpgrade } from '../http-server.js'
 import { LiveSocket, type LiveSocketContext } from './live-socket.js'
 
 export interface Sockets {
@@ -14,6 +15,8 @@ export interface SocketsOptions extends LiveSocketContext {
   readonly proofMilliseconds?: number
 }
 
+/** As stock clients ask for it. */
+const PATH = '/socket.io'
 const PROOF_MILLISECONDS = 15_000
 /** Bytes are arrays of numbers in BRC-103 on a socket, some four characters each. */
 const CHARACTERS_PER_BYTE = 4
@@ -31,6 +34,8 @@ export function attachSockets(server: HttpServer, options: SocketsOptions): Sock
   const addressOf = clientAddressFinder(config.trustedProxies)
   const io = new Server(server, {
     serveClient: false,
+    path: PATH,
+    destroyUpgrade: false,
     maxHttpBufferSize: CHARACTERS_PER_BYTE * config.limits.messageBodyBytes + ENVELOPE_BYTES,
     // Every client is told its own arrivals, signed for it: there are no rooms to keep for it.
     connectTimeout: PROOF_MILLISECONDS,
@@ -47,6 +52,9 @@ export function attachSockets(server: HttpServer, options: SocketsOptions): Sock
         () => answer('refused', false)
       )
     }
+  })
+  server.on('upgrade', (request, socket) => {
+    if (request.url?.startsWith(PATH) !== true) refuseUpgrade(socket)
   })
   // While a client polls, each request must reach this process: a proxy sees by the prefix which one it is.
   io.engine.generateId = () => `${processNumber}.${randomUUID()}`
