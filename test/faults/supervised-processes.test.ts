@@ -10,7 +10,7 @@ import { isObject } from '../../src/message.js'
 import { TestUser } from '../support/client.js'
 import { createTestDatabase } from '../support/database.js'
 import { freePort, until } from '../support/nodes.js'
-import { eventOf, Folder, Program } from './program.js'
+import { eventOf, Folder, Program } from '../cli/program.js'
 
 interface Introduced {
   readonly pid: number
