@@ -7,10 +7,10 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { expect } from 'chai'
 import { isObject } from '../../src/message.js'
+import { eventOf, Folder, Program } from '../cli/program.js'
 import { TestUser } from '../support/client.js'
 import { createTestDatabase } from '../support/database.js'
 import { freePort, until } from '../support/nodes.js'
-import { eventOf, Folder, Program } from '../cli/program.js'
 
 interface Introduced {
   readonly pid: number
