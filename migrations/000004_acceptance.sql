@@ -202,7 +202,9 @@ end $$;
 --
 -- Answers one row per recipient: outcome 'accepted' or 'repeat', how it is delivered, the id shown, and the domains to
 -- nudge; or, storing nothing, rows with another outcome: 'unknown' or 'replayed' (the request), 'match' (expressions
--- that the caller must match first), 'unprovable', 'duplicate', 'full' (that recipient; `exceeded` names the limit).
+-- that the caller must match first), 'unprovable', 'duplicate', 'full' (that recipient; `exceeded` names the limit),
+-- 'blocked' (by that recipient), 'due' (his `fee`; index 0: this node's p_delivery_fee alone). What is due must be shown to
+-- be paid, and the same request given once more with p_paid, satoshis by recipient: it has been admitted then.
 create function accept_sent(
   p_digest uuid, p_issued_at bigint, p_forget_at bigint,
   p_now bigint, p_self bytea, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
@@ -211,10 +213,10 @@ create function accept_sent(
   p_recipients bytea[], p_names bytea[], p_integers bigint[], p_client_ids text[], p_id_keys uuid[],
   p_proofs jsonb[], p_expires_at bigint[],
   p_expressions text[], p_matches boolean[],
-  p_forget_after bigint, p_quotas quotas
+  p_forget_after bigint, p_quotas quotas, p_delivery_fee bigint default 0, p_paid bigint[] default null
 ) returns table (
   recipient_index integer, outcome text, delivery text, shown_id text, forwardable boolean,
-  domains text[], expressions text[], exceeded text
+  domains text[], expressions text[], exceeded text, fee bigint
 ) language plpgsql as $$
 declare
   v_count integer := cardinality(p_recipients);
@@ -234,6 +236,7 @@ declare
   -- null where the id is not to be remembered
   v_id_keys uuid[] := '{}';
   v_exceeded text[] := '{}';
+  v_fees bigint[] := '{}';
   v_refused boolean := false;
   v_made_recipient boolean := false;
   v_holds integer := 0;
@@ -259,7 +262,7 @@ begin
     v_deliveries[i] := case when v_home then 'local' when v_hosts = 0 then 'parked' else 'forwarding' end;
   end loop;
 
-  outcome := admit_request(p_digest, p_issued_at, p_forget_at);
+  outcome := case when p_paid is null then admit_request(p_digest, p_issued_at, p_forget_at) else 'fresh' end;
   if outcome <> 'fresh' then
     recipient_index := 0;
     return next;
@@ -271,7 +274,7 @@ begin
     select from sender_authorizations where sender = p_sender and given - 600000 <= p_now and expires >= p_now
   );
 
-  -- Judge every recipient before anything is written: permissions and fees belong here too.
+  -- Judge every recipient before anything is written.
   for i in 1 .. v_count loop
     v_outcomes[i] := 'accepted';
     v_shown[i] := p_integers[i]::text;
@@ -325,19 +328,31 @@ begin
       v_shown[i] := p_integers[i]::text;
     end if;
     v_exceeded[i] := exceeded_quota(v_recipient, p_box, p_sender, false, octet_length(p_body), p_quotas);
-    if v_exceeded[i] is not null then
-      v_outcomes[i] := 'full';
-      v_refused := true;
-    end if;
+    v_fees[i] := recipient_fee(p_recipients[i], p_box, p_sender);
+    v_outcomes[i] := case
+      when v_fees[i] < 0 then 'blocked'
+      when v_exceeded[i] is not null then 'full'
+      when v_fees[i] > coalesce(p_paid[i], 0) then 'due'
+      else 'accepted'
+    end;
+    v_refused := v_refused or v_outcomes[i] <> 'accepted';
   end loop;
 
+  if p_delivery_fee > 0 and p_paid is null and not v_refused and 'accepted' = any (v_outcomes) then
+    if v_made_recipient then
+      perform delete_unused_recipients(p_recipients);
+    end if;
+    recipient_index := 0; outcome := 'due'; fee := 0;
+    return next;
+    return;
+  end if;
   if v_refused then
     if v_made_recipient then
       perform delete_unused_recipients(p_recipients);
     end if;
     for i in 1 .. v_count loop
-      if v_outcomes[i] in ('duplicate', 'unprovable', 'full') then
-        recipient_index := i; outcome := v_outcomes[i]; exceeded := v_exceeded[i];
+      if v_outcomes[i] not in ('accepted', 'repeat') then
+        recipient_index := i; outcome := v_outcomes[i]; exceeded := v_exceeded[i]; fee := v_fees[i];
         return next;
       end if;
     end loop;
@@ -434,7 +449,7 @@ create function accept_sent_batch(
   p_expires_at bigint[], p_forget_after bigint, p_quotas quotas
 ) returns table (
   request integer, recipient_index integer, outcome text, delivery text, shown_id text, forwardable boolean,
-  domains text[], expressions text[], exceeded text
+  domains text[], expressions text[], exceeded text, fee bigint
 ) language plpgsql
 set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
 set enable_hashjoin = off set enable_mergejoin = off
@@ -498,6 +513,14 @@ begin
         and not exists (select from messages m where m.id_key = a.id_key)
         and not exists (select from client_message_ids c where c.id_key = a.id_key)
         and not exists (select from early_acknowledgements e where e.name = a.name)
+        -- as recipient_fee says, which is too dear to call for each
+        and coalesce(
+          (select p.recipient_fee from permissions p
+            where p.recipient = a.recipient and p.message_box = a.box and p.sender = a.sender),
+          (select p.recipient_fee from permissions p
+            where p.recipient = a.recipient and p.message_box = a.box and p.sender is null),
+          default_recipient_fee(a.box)
+        ) = 0
         and a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
     ), admitted as (
       insert into seen_requests (digest, slot) select o.digest, seen_slot(o.forget_at) from ordinary o
@@ -586,7 +609,8 @@ $$;
 -- in ascending order of the recipients.
 --
 -- Answers one row per recipient: 'accepted', 'repeat', 'not-home', 'void' (his home host's authorization), 'reflected',
--- 'boxed-again', 'full' (`exceeded` names the limit); or one row 'unknown', 'replayed' or 'match'. p_host handed it on.
+-- 'boxed-again', 'unsealed-only' (he takes no sealed ones into this box), 'blocked' (he blocks the sender), 'due' (his
+-- `fee`), 'full' (`exceeded` names the limit); or one row 'unknown', 'replayed' or 'match'. p_host handed it on.
 create function accept_propagated(
   p_digest uuid, p_issued_at bigint, p_forget_at bigint,
   p_now bigint, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
@@ -596,7 +620,8 @@ create function accept_propagated(
   p_reflection_keys uuid[], p_first_seen bigint[], p_expires_at bigint[],
   p_expressions text[], p_matches boolean[],
   p_host bytea, p_forget_after bigint, p_quotas quotas, p_ciphertext_key uuid
-) returns table (recipient_index integer, outcome text, expressions text[], exceeded text) language plpgsql as $$
+) returns table (recipient_index integer, outcome text, expressions text[], exceeded text, fee bigint)
+language plpgsql as $$
 declare
   v_expression text;
   v_origin text;
@@ -625,6 +650,7 @@ begin
     recipient_index := i;
     outcome := 'accepted';
     exceeded := null;
+    fee := null;
     -- An attestation that counts for nothing takes nothing away from a sealed body.
     v_void := p_origins[i] = 'home-host' and authorization_void(p_sender, p_attesting_host, p_given);
     v_origin := case when v_void and p_reflection_keys[i] is not null then 'sealed' else p_origins[i] end;
@@ -659,12 +685,27 @@ begin
             where recipient_id = v_recipient.id and name = p_names[i] and forget_at < p_expires_at[i] + p_forget_after;
         end if;
         exceeded := v_improved.exceeded;
+      elsif v_origin = 'sealed' and not takes_sealed(p_recipients[i], p_box) then
+        outcome := 'unsealed-only';
       else
-        exceeded := exceeded_quota(
-          v_recipient, p_box, case when v_origin = 'sealed' then p_host else p_sender end, v_origin = 'sealed',
-          octet_length(p_body), p_quotas
+        fee := fee_of_propagated(
+          p_recipients[i], p_box, p_sender, p_host, case v_origin
+            when 'signature' then (p_proofs[i]->>'createdAt')::bigint
+            when 'sealed' then p_first_seen[i]
+            else p_received_at
+          end
         );
-        if exceeded is null then
+        if fee < 0 then
+          outcome := 'blocked';
+        elsif fee > 0 then
+          outcome := 'due';
+        else
+          exceeded := exceeded_quota(
+            v_recipient, p_box, case when v_origin = 'sealed' then p_host else p_sender end, v_origin = 'sealed',
+            octet_length(p_body), p_quotas
+          );
+        end if;
+        if outcome = 'accepted' and exceeded is null then
           v_shown := p_integers[i]::text;
           if p_client_ids[i] is not null and not exists (
             select from messages m where m.recipient_id = v_recipient.id and m.shown_id = p_client_ids[i]

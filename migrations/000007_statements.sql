@@ -5,7 +5,7 @@
 -- other host of the recipient.
 create table statements (
   id bigint generated always as identity primary key,
-  kind text not null check (kind in ('acknowledgement')),
+  kind text not null check (kind in ('acknowledgement', 'permission')),
   recipient bytea not null,
   -- the recipient, or one of his hosts
   signer bytea not null,

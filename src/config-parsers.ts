@@ -9,6 +9,8 @@ export interface Parser<T> {
   parse(text: string): T | undefined
 }
 
+/** A thousand coins. */
+const MOST_SATOSHIS = 1e11
 const HEX_KEY = /^[0-9a-fA-F]{64}$/
 const HOST_NAME =
   /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i
@@ -68,6 +70,16 @@ export const baseUrls: Parser<readonly string[]> = {
   parse: text => list(text, baseUrl)
 }
 
+export const fees: Parser<ReadonlyMap<string, number>> = {
+  expected: 'message boxes and satoshis like notifications=10, separated by commas',
+  parse: text => {
+    const pairs = list(text, fee)
+    return pairs === undefined || new Set(pairs.map(([box]) => box)).size < pairs.length
+      ? undefined
+      : new Map(pairs)
+  }
+}
+
 export const networks: Parser<readonly string[]> = {
   expected: 'addresses or ranges like 10.0.0.0/8, separated by commas',
   parse: text => list(text, addressOrRange)
@@ -94,13 +106,19 @@ function within(least: number, most: number, form: RegExp, text: string): number
   return form.test(text) && value >= least && value <= most ? value : undefined
 }
 
-function list(text: string, parse: (item: string) => string | undefined): readonly string[] | undefined {
+function list<T>(text: string, parse: (item: string) => T | undefined): readonly T[] | undefined {
   const items = text
     .split(',')
     .map(item => item.trim())
     .filter(item => item !== '')
     .map(parse)
   return items.every(item => item !== undefined) ? items : undefined
+}
+
+function fee(text: string): readonly [string, number] | undefined {
+  const [, box = '', digits = ''] = /^(.*\S)\s*=\s*(\d+)$/.exec(text) ?? []
+  const satoshis = within(0, MOST_SATOSHIS, /^\d+$/, digits)
+  return box === '' || satoshis === undefined ? undefined : [box, satoshis]
 }
 
 function baseUrl(text: string): string | undefined {

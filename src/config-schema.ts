@@ -2,6 +2,7 @@ import {
   baseUrls,
   bytes,
   domain,
+  fees,
   integer,
   listenAddress,
   networks,
@@ -116,6 +117,11 @@ export const SETTINGS = {
     seconds(60),
     '2',
     'How long requests are still taken after SIGTERM while /readyz says that the node goes away.'
+  ),
+  DELIVERY_FEES: withDefault(
+    fees,
+    'notifications=10',
+    'Satoshis that this node takes for a message, by box; nothing for other boxes, and nothing at all without a wallet.'
   ),
   LIMIT_REQUEST_BYTES: withDefault(bytes(1024, MOST_BYTES), '16MiB', 'Size of a request.'),
   LIMIT_BODY_BYTES: withDefault(bytes(1024, MOST_BYTES), '1MiB', 'Size of the body of a message.'),

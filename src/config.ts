@@ -32,6 +32,8 @@ export interface Config {
   readonly giveUpMilliseconds: number
   /** Connections to Postgres at most, not counting the queue. */
   readonly databaseConnections: number
+  /** What this node takes for a message if it has a wallet, satoshis by box. */
+  readonly deliveryFees: ReadonlyMap<string, number>
   readonly limits: Limits
 }
 
@@ -214,6 +216,7 @@ function toConfig(values: Values): Config {
     drainMilliseconds: values.DRAIN_SECONDS * 1_000,
     giveUpMilliseconds: values.LIMIT_DELIVERY_SECONDS * 1_000,
     databaseConnections: values.DATABASE_CONNECTIONS,
+    deliveryFees: values.DELIVERY_FEES,
     limits: Object.freeze({
       requestBytes: values.LIMIT_REQUEST_BYTES,
       messageBodyBytes: values.LIMIT_BODY_BYTES,

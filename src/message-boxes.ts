@@ -14,9 +14,10 @@ import {
   signedMessageText
 } from './message.js'
 import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKeyInTurns } from './names.js'
+import type { Dues } from './permissions/dues.js'
 import type { MessageProof } from './storage/messages.js'
 import { quotaReason } from './storage/quotas.js'
-import type { SentOutcome, SentRecipient } from './storage/sent-messages.js'
+import type { SentMessage, SentOutcome, SentRecipient } from './storage/sent-messages.js'
 
 export interface Acceptance {
   readonly recipient: IdentityKey
@@ -31,8 +32,8 @@ export interface Acceptance {
  * known host, plans deliveries to other hosts; all in one commit, or nothing at all. Resolves after the commit.
  *
  * @returns one entry per recipient, in the order of the request
- * @throws StaleSession for a replay; ApiError 400 (signature, time), 403 ERR_ORIGIN_UNPROVABLE, 409
- * ERR_DUPLICATE_MESSAGE, 507 ERR_INBOX_QUOTA_EXCEEDED
+ * @throws StaleSession for a replay; ApiError 400 (signature, time, payment), 403 ERR_DELIVERY_BLOCKED,
+ * ERR_ORIGIN_UNPROVABLE, 409 ERR_DUPLICATE_MESSAGE, 507 ERR_INBOX_QUOTA_EXCEEDED
  */
 export async function acceptSentMessage(
   context: LocalContext,
@@ -56,9 +57,7 @@ export async function acceptSentMessage(
     envelope: caller.envelope,
     recipients: sorted
   }
-  const outcomes = await matchingExpressions(context.forwarding, message.messageBox, matches =>
-    context.sentMessages.accept({ replay: caller.replay, message: sent, matches, now })
-  )
+  const outcomes = await acceptPaid(context, caller, message, sent, now)
   throwRefusal(outcomes, sorted, caller.envelope.carriesAuthorization)
   const domains = outcomes.flatMap(outcome => outcome.domains ?? [])
   if (domains.length > 0) context.forwarding.nudge(domains)
@@ -75,6 +74,49 @@ export async function acceptSentMessage(
       forwardable: outcome.forwardable
     }
   })
+}
+
+/** Where something is due, the payment is looked at, and the request is judged once more by what it pays. */
+async function acceptPaid(
+  context: LocalContext,
+  caller: Caller,
+  message: Message,
+  sent: SentMessage,
+  now: number
+): Promise<readonly SentOutcome[]> {
+  const { replay } = caller
+  const deliveryFee = context.deliveryFees.get(message.messageBox) ?? 0
+  const accept = (paid?: readonly number[]) =>
+    matchingExpressions(context.forwarding, message.messageBox, matches =>
+      context.sentMessages.accept({ replay, message: sent, matches, now, deliveryFee, paid })
+    )
+  let outcomes = await accept()
+  // Again only if a recipient asks for more meanwhile, which the same payment has to pay.
+  while (outcomes.every(({ outcome }) => outcome === 'due')) {
+    const fees = feesOf(outcomes, sent.recipients)
+    const dues: Dues = {
+      deliveryFee,
+      recipients: message.recipients.map(({ recipient }) => ({ recipient, fee: fees.get(recipient) ?? 0 }))
+    }
+    await context.checkPayment(caller, message, dues)
+    outcomes = await accept(sent.recipients.map(({ recipient }) => fees.get(recipient.toString('hex')) ?? 0))
+  }
+  return outcomes
+}
+
+/** What is due to whom. */
+function feesOf(
+  outcomes: readonly SentOutcome[],
+  recipients: readonly SentRecipient[]
+): ReadonlyMap<IdentityKey, number> {
+  return new Map(
+    outcomes
+      .filter(outcome => outcome.recipient_index > 0)
+      .map(({ recipient_index, fee }) => [
+        recipients[recipient_index - 1]!.recipient.toString('hex'),
+        fee ?? 0
+      ])
+  )
 }
 
 /** What has come into boxes of this host. */
@@ -158,6 +200,11 @@ function checkTime(createdAt: number, timeToLive: number, now: number): void {
 }
 
 const REFUSALS = {
+  blocked: {
+    status: 403,
+    code: 'ERR_DELIVERY_BLOCKED',
+    description: 'A recipient takes no messages of yours in this box. Only he can change that.'
+  },
   unprovable: {
     status: 403,
     code: 'ERR_ORIGIN_UNPROVABLE',
@@ -183,24 +230,42 @@ function throwRefusal(
 ): void {
   const first = outcomes[0]!.outcome
   if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
-  if (!(first in REFUSALS)) return
-  const refusal = REFUSALS[first as keyof typeof REFUSALS]
-  if (first === 'unprovable' && withheld) {
+  const refusals = outcomes.filter(isRefusal)
+  const [decisive] = refusals.toSorted(
+    (a, b) => PRECEDENCE.indexOf(a.outcome) - PRECEDENCE.indexOf(b.outcome)
+  )
+  if (decisive === undefined) return
+  const { outcome, exceeded } = decisive
+  const refusal = REFUSALS[outcome]
+  if (outcome === 'unprovable' && withheld) {
     throw badRequest(
       'ERR_AUTHORIZATION_HEADER',
       'The request signs an "authorization" header, which would be shown to every host it is passed to. Send it without.'
     )
   }
-  const exceeded = outcomes[0]!.exceeded
   const description =
     exceeded === null
       ? refusal.description
       : `${refusal.description}: ${quotaReason(exceeded)}. Try again later.`
+  const keyOf = ({ recipient_index }: SentOutcome) =>
+    recipients[recipient_index - 1]!.recipient.toString('hex')
+  const blocked = refusals.filter(({ outcome }) => outcome === 'blocked').map(keyOf)
   throw new ApiError(refusal.status, refusal.code, description, {
-    recipients: outcomes.map(({ recipient_index, outcome, exceeded }) => ({
-      recipient: recipients[recipient_index - 1]!.recipient.toString('hex'),
-      code: REFUSALS[outcome as keyof typeof REFUSALS].code,
-      ...(exceeded === null ? {} : { limit: exceeded })
-    }))
+    recipients: refusals.map(refused => ({
+      recipient: keyOf(refused),
+      code: REFUSALS[refused.outcome].code,
+      ...(refused.exceeded === null ? {} : { limit: refused.exceeded })
+    })),
+    ...(blocked.length === 0 ? {} : { blockedRecipients: blocked })
   })
+}
+
+/** The first of these that is among the refusals is told for the request; stock clients look for blocks. */
+const PRECEDENCE = Object.keys(REFUSALS)
+
+/** What is due beside a refusal is not spoken of: nothing is to be paid for what is refused anyway. */
+function isRefusal(
+  outcome: SentOutcome
+): outcome is SentOutcome & { readonly outcome: keyof typeof REFUSALS } {
+  return outcome.outcome in REFUSALS
 }

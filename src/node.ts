@@ -29,6 +29,7 @@ import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
 import { onlyForOperator } from './operator-endpoint.js'
 import { type Admission, EVERYBODY, OperatorLists } from './operator-lists.js'
+import { refusePayment } from './permissions/dues.js'
 import { prepareDatabase } from './prepared-database.js'
 import { startPruning } from './pruning.js'
 import { createRates, type Rates, UNLIMITED } from './rates/rates.js'
@@ -168,7 +169,10 @@ async function start(
     connections: new LiveConnections(),
     forwarding: federation.forwarding,
     sentMessages: new SentMessages(database, keys.publicKey, config.limits),
-    storedMessages: new StoredMessages(database, { self: keys.publicKey, ...config.limits })
+    storedMessages: new StoredMessages(database, { self: keys.publicKey, ...config.limits }),
+    // There is no wallet that could take them.
+    deliveryFees: new Map(),
+    checkPayment: refusePayment
   }
 
   const draining = { active: false }

@@ -16,7 +16,7 @@ import {
   type ProvenRecipient
 } from '../origin/proof.js'
 import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
-import type { ReceivedMessage, ReceivedRecipient } from '../storage/propagated.js'
+import type { ReceivedMessage, ReceivedOutcome, ReceivedRecipient } from '../storage/propagated.js'
 import { Handovers } from './handovers.js'
 import { requireServedDomain } from './served-domain.js'
 
@@ -30,6 +30,8 @@ interface RecipientResult {
   readonly check?: OriginCheck
   /** The limit that was reached, as the node document calls it. */
   readonly limit?: QuotaName
+  /** What the recipient wants for the message, satoshis. */
+  readonly recipientFee?: number
 }
 
 /** Seconds after which a full box is worth another attempt. */
@@ -40,7 +42,8 @@ const FULL_RETRY_AFTER = 60
  *
  * Body: see propagated-message.ts. Answers 200 with `results`, one per recipient, as soon as one of them was judged: what
  * came before is `success` again and changes nothing. A recipient to whom this sender has sent too much in this minute is
- * `error` with 429 ERR_RATE_LIMITED; the others have theirs.
+ * `error` with 429 ERR_RATE_LIMITED; the others have theirs. The recipient's rules hold: 403 ERR_DELIVERY_BLOCKED, 400
+ * ERR_MISSING_PAYMENT_TX with his `recipientFee`.
  *
  * Errors: 400 ERR_INVALID_PROPAGATION, 403 ERR_BLOCKED (the host or the sender), 403 ERR_ORIGIN_UNPROVEN (`check` names what failed), 403 ERR_NOT_HOME where none of
  * the recipients is at home here; 429 ERR_RATE_LIMITED where the calling host asks too often.
@@ -80,10 +83,10 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
       )
       const first = outcomes[0]!.outcome
       if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
-      for (const { recipient_index, outcome, exceeded } of outcomes) {
-        const recipient = received.recipients[recipient_index - 1]!.recipient.toString('hex')
-        if (outcome === 'accepted') stored.add(recipient)
-        results.push(resultOf(recipient, outcome, exceeded))
+      for (const judgment of outcomes) {
+        const recipient = received.recipients[judgment.recipient_index - 1]!.recipient.toString('hex')
+        if (judgment.outcome === 'accepted') stored.add(recipient)
+        results.push(resultOf(recipient, judgment))
       }
     } finally {
       handovers.undoAllBut(stored)
@@ -184,7 +187,7 @@ function onlyRefusal(results: readonly RecipientResult[]): ApiError {
   return new ApiError(httpStatus!, code!, 'The time that this message states is too late or too early.')
 }
 
-function resultOf(recipient: string, outcome: string, exceeded: QuotaName | null): RecipientResult {
+function resultOf(recipient: string, { outcome, exceeded, fee }: ReceivedOutcome): RecipientResult {
   switch (outcome) {
     case 'accepted':
     case 'repeat':
@@ -194,7 +197,18 @@ function resultOf(recipient: string, outcome: string, exceeded: QuotaName | null
     case 'reflected':
       return unproven(recipient, 'reflected')
     case 'boxed-again':
-      return unproven(recipient, 'boxed-again')
+    case 'unsealed-only':
+      return unproven(recipient, outcome)
+    case 'blocked':
+      return { recipient, status: 'error', code: 'ERR_DELIVERY_BLOCKED', httpStatus: 403 }
+    case 'due':
+      return {
+        recipient,
+        status: 'error',
+        code: 'ERR_MISSING_PAYMENT_TX',
+        httpStatus: 400,
+        ...(fee === null ? {} : { recipientFee: fee })
+      }
     case 'full':
       return {
         recipient,

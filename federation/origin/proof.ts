@@ -28,6 +28,8 @@ export type OriginCheck =
   | 'reflected'
   /** The sender is known to have sent the body's ciphertext to another box. */
   | 'boxed-again'
+  /** The recipient takes no sealed body without further proof into this box. */
+  | 'unsealed-only'
   /** The sender's authorization is older than the end of his last token at that host. */
   | 'sender-authorization-void'
 

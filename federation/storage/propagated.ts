@@ -52,6 +52,9 @@ export interface ReceivedOutcome {
     | 'void'
     | 'reflected'
     | 'boxed-again'
+    | 'unsealed-only'
+    | 'blocked'
+    | 'due'
     | 'full'
     | 'match'
     | 'replayed'
@@ -59,6 +62,8 @@ export interface ReceivedOutcome {
   readonly expressions: string[] | null
   /** Where it is full. */
   readonly exceeded: QuotaName | null
+  /** Satoshis, where they are due. */
+  readonly fee: number | null
 }
 
 const ACCEPT = statement(

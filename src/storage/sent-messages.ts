@@ -45,6 +45,8 @@ export interface SentOutcome {
     | 'unprovable'
     | 'duplicate'
     | 'full'
+    | 'blocked'
+    | 'due'
   readonly delivery: 'local' | 'parked' | 'forwarding'
   readonly shown_id: string
   readonly forwardable: boolean
@@ -52,6 +54,8 @@ export interface SentOutcome {
   readonly expressions: string[] | null
   /** Where it is full. */
   readonly exceeded: QuotaName | null
+  /** Satoshis, where they are due. */
+  readonly fee: number | null
 }
 
 /** One request to be stored. */
@@ -61,6 +65,10 @@ export interface SentRequest {
   readonly matches: ExpressionMatches
   /** Milliseconds. */
   readonly now: number
+  /** What this node wants for it, satoshis. */
+  readonly deliveryFee: number
+  /** What its payment is shown to pay, by recipient; undefined until something is found to be due. */
+  readonly paid: readonly number[] | undefined
 }
 
 const ACCEPT_SENT = statement(
@@ -69,7 +77,7 @@ const ACCEPT_SENT = statement(
     $1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::bytea, $7::text, $8::bytea, $9::boolean,
     $10::uuid, $11::uuid, $12::bytea, $13::text, $14::text, $15::bytea, $16::bytea, $17::boolean,
     $18::bytea[], $19::bytea[], $20::bigint[], $21::text[], $22::uuid[], $23::jsonb[], $24::bigint[],
-    $25::text[], $26::boolean[], $27::bigint, $28::quotas)`
+    $25::text[], $26::boolean[], $27::bigint, $28::quotas, $29::bigint, $30::bigint[])`
 )
 
 const ACCEPT_SENT_BATCH = statement(
@@ -125,10 +133,12 @@ export class SentMessages {
   }
 }
 
-function isBatchable({ message, matches }: SentRequest): boolean {
+function isBatchable({ message, matches, deliveryFee, paid }: SentRequest): boolean {
   return (
     message.recipients.length === 1 &&
     matches.size === 0 &&
+    deliveryFee === 0 &&
+    paid === undefined &&
     message.envelope.signedBytes.length <= BATCHED_BYTES
   )
 }
@@ -149,7 +159,11 @@ function keysOf(request: SentRequest): string[] {
   return keys
 }
 
-function requestValues({ replay, message, matches, now }: SentRequest, self: Uint8Array, quotas: string) {
+function requestValues(
+  { replay, message, matches, now, deliveryFee, paid }: SentRequest,
+  self: Uint8Array,
+  quotas: string
+) {
   const { envelope, recipients } = message
   return [
     replay.digest.toString('hex'),
@@ -179,7 +193,9 @@ function requestValues({ replay, message, matches, now }: SentRequest, self: Uin
     [...matches.keys()],
     plainArray([...matches.values()]),
     FORGET_AFTER,
-    quotas
+    quotas,
+    deliveryFee,
+    paid === undefined ? null : plainArray(paid)
   ]
 }
 

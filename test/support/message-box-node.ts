@@ -13,6 +13,7 @@ import { LiveConnections } from '../../src/live/live-connections.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
 import { OperatorLists } from '../../src/operator-lists.js'
+import { refusePayment } from '../../src/permissions/dues.js'
 import { createRates } from '../../src/rates/rates.js'
 import { StoredMessages } from '../../src/storage/messages.js'
 import { postgresRateStore } from '../../src/storage/rate-limits.js'
@@ -76,6 +77,8 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
       own: { identityKey: keys.identityKey, domain: config.publicDomain },
       onRefused: metrics.blocked
     }),
+    deliveryFees: new Map(),
+    checkPayment: refusePayment,
     connections: new LiveConnections(),
     forwarding: { matches: () => false, nudge: () => undefined, nudgeStatements: () => undefined }
   }
