@@ -11,7 +11,7 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|replays|operator-lists))\.ts$/
+  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|replays|operator-lists))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {
@@ -24,7 +24,7 @@ const OWNERS = {
   undici: /^federation\/channel\//,
   re2js: /^federation\/phip\/box-expression\.ts$/,
   '@bsv/overlay': /^federation\/overlay\//,
-  '@bsv/sdk': /^(?:federation\/overlay|src\/cli)\//,
+  '@bsv/sdk': /^(?:federation\/overlay|src\/(?:cli|transactions|payments))\//,
   secp256k1: /^src\/curve\//,
   'tiny-secp256k1': /^src\/curve\//,
   'prom-client': /^src\/metrics\.ts$/,

@@ -2,8 +2,8 @@ import { hash, randomBytes } from 'node:crypto'
 import { LockingScript, MerklePath, Transaction, UnlockingScript } from '@bsv/sdk'
 import type { Network } from '../../src/config.js'
 import { ApiError } from '../../src/errors.js'
+import { isMadeUp } from '../../src/transactions/chain.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
-import { isMadeUp } from './chain.js'
 
 export interface FundedOutput {
   readonly lockingScript: Uint8Array

@@ -3,6 +3,9 @@ import type { Clock } from '../../src/context.js'
 import { ApiError } from '../../src/errors.js'
 import type { Logger } from '../../src/logger.js'
 import type { Database } from '../../src/storage/database.js'
+import { type Bump, parseBeef, parseBump, writeBeef } from '../../src/transactions/beef.js'
+import { MalformedError } from '../../src/transactions/byte-reader.js'
+import { type ParsedTransaction, parseTransaction } from '../../src/transactions/transaction.js'
 import { OutboundError } from '../channel/outbound-error.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
 import {
@@ -11,14 +14,11 @@ import {
   releaseInteraction,
   updateInteraction
 } from '../storage/overlay-progress.js'
-import { type Bump, parseBeef, parseBump, writeBeef } from './beef.js'
-import { MalformedError } from './byte-reader.js'
 import type { ScoredOutpoint } from './gasp-server.js'
 import { OverlayAnswerError, type OverlayClient } from './overlay-client.js'
 import type { OverlayHost } from './overlay-host.js'
 import { MAX_ASKED_OUTPOINTS } from './phip-query.js'
 import { PHIP_TOPIC } from './topics.js'
-import { type ParsedTransaction, parseTransaction } from './transaction.js'
 
 export interface GaspPullerOptions {
   readonly database: Database

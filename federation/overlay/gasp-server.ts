@@ -1,7 +1,7 @@
 import { ApiError } from '../../src/errors.js'
 import type { Database } from '../../src/storage/database.js'
+import { parseBeef } from '../../src/transactions/beef.js'
 import { findOverlayOutput, findUnspentScores, type Outpoint } from '../storage/overlay-outputs.js'
-import { parseBeef } from './beef.js'
 
 export interface ScoredOutpoint extends Outpoint {
   readonly score: number

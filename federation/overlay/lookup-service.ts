@@ -7,6 +7,7 @@ import type {
 } from '@bsv/overlay'
 import type { Curve } from '../../src/curve/curve.js'
 import type { Queryable } from '../../src/storage/database.js'
+import { txidOnlyBeef } from '../../src/transactions/txid-only-beef.js'
 import {
   type FoundOutput,
   findListedTokens,
@@ -23,7 +24,6 @@ import { parsePhipQuery } from './phip-query.js'
 import type { PhipScripts } from './phip-scripts.js'
 import type { OverlayStorage } from './storage.js'
 import { PHIP_TOPIC } from './topics.js'
-import { txidOnlyBeef } from './txid-only-beef.js'
 
 /** Outputs in one answer. */
 const MAX_OUTPUTS = 100

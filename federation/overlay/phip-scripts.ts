@@ -2,12 +2,12 @@ import { hash } from 'node:crypto'
 import type { Network } from '../../src/config.js'
 import type { Curve } from '../../src/curve/curve.js'
 import { identityKeyBytes } from '../../src/keys/identity-key.js'
+import type { ParsedTransaction, TransactionOutput } from '../../src/transactions/transaction.js'
 import { formatRoutingText } from '../phip/routing-authorization.js'
 import { TokenVerifier } from '../phip/verify-token.js'
 import { verifyWithdrawalScript } from '../phip/withdrawal.js'
 import type { IndexedToken } from '../storage/tokens.js'
 import type { IndexedWithdrawal } from '../storage/withdrawals.js'
-import type { ParsedTransaction, TransactionOutput } from './transaction.js'
 
 /** What belongs into `tm_phip`, verified. */
 export type PhipOutput =

@@ -1,11 +1,11 @@
 import type { Network } from '../../src/config.js'
 import { badRequest } from '../../src/errors.js'
+import { type Beef, type BeefTransaction, parseBeef } from '../../src/transactions/beef.js'
+import { MalformedError } from '../../src/transactions/byte-reader.js'
+import { isMadeUp, requireMadeUpProofs } from '../../src/transactions/chain.js'
+import { boundVerification } from '../../src/transactions/verification-cost.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
-import { type Beef, type BeefTransaction, parseBeef } from './beef.js'
-import { MalformedError } from './byte-reader.js'
-import { isMadeUp, requireMadeUpProofs } from './chain.js'
 import { countCandidates, MAX_JUDGED_OUTPUTS, type PhipOutput, type PhipScripts } from './phip-scripts.js'
-import { boundVerification } from './verification-cost.js'
 
 const LONGEST_REASON = 300
 

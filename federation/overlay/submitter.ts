@@ -6,6 +6,9 @@ import { type IdentityKey, identityKeyFromBytes } from '../../src/keys/identity-
 import type { Logger } from '../../src/logger.js'
 import type { ListKind } from '../../src/operator-lists.js'
 import type { Database, Queryable } from '../../src/storage/database.js'
+import { type BeefTransaction, extractBeef } from '../../src/transactions/beef.js'
+import { MalformedError } from '../../src/transactions/byte-reader.js'
+import { askChain, type ChainTracker, isMadeUp, readAsLibrary } from '../../src/transactions/chain.js'
 import { findTrackedOutpoints, type Outpoint } from '../storage/overlay-outputs.js'
 import { type Admittance, findApplied, forgetApplied, recordAdmittance } from '../storage/overlay-progress.js'
 import { findRecipientsOfOutpoints, lockRecipients } from '../storage/tokens.js'
@@ -16,9 +19,6 @@ import {
   forgetDeferredWithdrawals,
   type RecipientText
 } from '../storage/withdrawals.js'
-import { type BeefTransaction, extractBeef } from './beef.js'
-import { MalformedError } from './byte-reader.js'
-import { askChain, type ChainTracker, isMadeUp, readAsLibrary } from './chain.js'
 import { createEngine } from './engine.js'
 import { PhipLookupService } from './lookup-service.js'
 import type { PhipOutput, PhipScripts } from './phip-scripts.js'

@@ -1,13 +1,13 @@
 import type { AdmittanceInstructions, TopicManager } from '@bsv/overlay'
 import type { ListKind } from '../../src/operator-lists.js'
 import type { Queryable } from '../../src/storage/database.js'
+import { parseBeef } from '../../src/transactions/beef.js'
+import { MalformedError } from '../../src/transactions/byte-reader.js'
+import type { ParsedTransaction } from '../../src/transactions/transaction.js'
 import type { IndexedToken } from '../storage/tokens.js'
 import { findTextState } from '../storage/withdrawals.js'
-import { parseBeef } from './beef.js'
-import { MalformedError } from './byte-reader.js'
 import { type ServiceDescription, TOPIC_DESCRIPTION } from './documentation.js'
 import type { PhipOutput, PhipScripts } from './phip-scripts.js'
-import type { ParsedTransaction } from './transaction.js'
 
 const NOTHING: AdmittanceInstructions = { outputsToAdmit: [], coinsToRetain: [] }
 

@@ -1,8 +1,8 @@
 import { Transaction } from '@bsv/sdk'
 import { expect } from 'chai'
-import { parseBeef } from '../../federation/overlay/beef.js'
 import { createFunding } from '../../federation/overlay/funding.js'
 import { ApiError } from '../../src/errors.js'
+import { parseBeef } from '../../src/transactions/beef.js'
 import { TestUser } from '../support/client.js'
 import {
   authorization,

@@ -8,12 +8,12 @@ import {
   UnlockingScript
 } from '@bsv/sdk'
 import { expect } from 'chai'
-import { type Beef, extractBeef, mergeBeefs, parseBeef, writeBeef } from '../../federation/overlay/beef.js'
-import { MalformedError } from '../../federation/overlay/byte-reader.js'
-import { askChain, readAsLibrary, requireMadeUpProofs } from '../../federation/overlay/chain.js'
-import { parseTransaction } from '../../federation/overlay/transaction.js'
-import { parseTxidOnlyBeef, txidOnlyBeef } from '../../federation/overlay/txid-only-beef.js'
-import { boundVerification } from '../../federation/overlay/verification-cost.js'
+import { type Beef, extractBeef, mergeBeefs, parseBeef, writeBeef } from '../../src/transactions/beef.js'
+import { MalformedError } from '../../src/transactions/byte-reader.js'
+import { askChain, readAsLibrary, requireMadeUpProofs } from '../../src/transactions/chain.js'
+import { parseTransaction } from '../../src/transactions/transaction.js'
+import { parseTxidOnlyBeef, txidOnlyBeef } from '../../src/transactions/txid-only-beef.js'
+import { boundVerification } from '../../src/transactions/verification-cost.js'
 import { vector } from '../support/vectors.js'
 
 const key = new PrivateKey(7)

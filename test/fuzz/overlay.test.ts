@@ -1,14 +1,14 @@
 import { Beef as LibraryBeef, LockingScript, MerklePath, Transaction, UnlockingScript } from '@bsv/sdk'
 import { expect } from 'chai'
 import fc from 'fast-check'
-import { type Beef, parseBeef, parseBump, writeBeef } from '../../federation/overlay/beef.js'
-import { MalformedError } from '../../federation/overlay/byte-reader.js'
 import { parseLookupAnswer } from '../../federation/overlay/lookup-answer.js'
 import { parsePhipQuery } from '../../federation/overlay/phip-query.js'
-import { parseTransaction } from '../../federation/overlay/transaction.js'
-import { parseTxidOnlyBeef, txidOnlyBeef } from '../../federation/overlay/txid-only-beef.js'
-import { boundVerification } from '../../federation/overlay/verification-cost.js'
 import { ApiError } from '../../src/errors.js'
+import { type Beef, parseBeef, parseBump, writeBeef } from '../../src/transactions/beef.js'
+import { MalformedError } from '../../src/transactions/byte-reader.js'
+import { parseTransaction } from '../../src/transactions/transaction.js'
+import { parseTxidOnlyBeef, txidOnlyBeef } from '../../src/transactions/txid-only-beef.js'
+import { boundVerification } from '../../src/transactions/verification-cost.js'
 import {
   answerOrRefusal,
   anyJson,

@@ -1,5 +1,5 @@
 import { type ChainTracker, Beef as LibraryBeef } from '@bsv/sdk'
-import type { Network } from '../../src/config.js'
+import type { Network } from '../config.js'
 import type { Beef } from './beef.js'
 import { MalformedError } from './byte-reader.js'
 
