@@ -610,7 +610,7 @@ $$;
 --
 -- Answers one row per recipient: 'accepted', 'repeat', 'not-home', 'void' (his home host's authorization), 'reflected',
 -- 'boxed-again', 'unsealed-only' (he takes no sealed ones into this box), 'blocked' (he blocks the sender), 'due' (his
--- `fee`), 'full' (`exceeded` names the limit); or one row 'unknown', 'replayed' or 'match'. p_host handed it on.
+-- `fee`, which is more than p_paid), 'full' (`exceeded` names the limit); or one row 'unknown', 'replayed' or 'match'. p_host handed it on.
 create function accept_propagated(
   p_digest uuid, p_issued_at bigint, p_forget_at bigint,
   p_now bigint, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
@@ -619,7 +619,7 @@ create function accept_propagated(
   p_recipients bytea[], p_names bytea[], p_integers bigint[], p_client_ids text[], p_origins text[], p_proofs jsonb[],
   p_reflection_keys uuid[], p_first_seen bigint[], p_expires_at bigint[],
   p_expressions text[], p_matches boolean[],
-  p_host bytea, p_forget_after bigint, p_quotas quotas, p_ciphertext_key uuid
+  p_host bytea, p_forget_after bigint, p_quotas quotas, p_ciphertext_key uuid, p_paid bigint[] default null
 ) returns table (recipient_index integer, outcome text, expressions text[], exceeded text, fee bigint)
 language plpgsql as $$
 declare
@@ -697,7 +697,7 @@ begin
         );
         if fee < 0 then
           outcome := 'blocked';
-        elsif fee > 0 then
+        elsif fee > coalesce(p_paid[i], 0) then
           outcome := 'due';
         else
           exceeded := exceeded_quota(

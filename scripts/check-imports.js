@@ -11,7 +11,7 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|replays|operator-lists))\.ts$/
+  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {

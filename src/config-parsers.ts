@@ -80,6 +80,14 @@ export const fees: Parser<ReadonlyMap<string, number>> = {
   }
 }
 
+export const prices: Parser<ReadonlyMap<string, number>> = {
+  expected: 'calls and satoshis like /sendMessage=10, separated by commas',
+  parse: text => {
+    const pairs = fees.parse(text)
+    return pairs !== undefined && [...pairs.keys()].every(path => path.startsWith('/')) ? pairs : undefined
+  }
+}
+
 export const networks: Parser<readonly string[]> = {
   expected: 'addresses or ranges like 10.0.0.0/8, separated by commas',
   parse: text => list(text, addressOrRange)

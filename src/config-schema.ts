@@ -9,6 +9,7 @@ import {
   oneOf,
   type Parser,
   path,
+  prices,
   privateKey,
   seconds,
   urlOf
@@ -122,6 +123,17 @@ export const SETTINGS = {
     fees,
     'notifications=10',
     'Satoshis that this node takes for a message, by box; nothing for other boxes, and nothing at all without a wallet.'
+  ),
+  WALLET_URL: optional(
+    urlOf('http://localhost:3321', 'http:', 'https:'),
+    'none; then this node takes no fees',
+    "A wallet with this node's key (BRC-100, JSON over HTTP), which takes what this node is paid and knows the chain.",
+    true
+  ),
+  PRICES: withDefault(
+    prices,
+    '',
+    'Satoshis that calls cost, by path (BRC-105), for users and, on /propagateMessage, for other hosts.'
   ),
   LIMIT_REQUEST_BYTES: withDefault(bytes(1024, MOST_BYTES), '16MiB', 'Size of a request.'),
   LIMIT_BODY_BYTES: withDefault(bytes(1024, MOST_BYTES), '1MiB', 'Size of the body of a message.'),

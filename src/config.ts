@@ -34,6 +34,8 @@ export interface Config {
   readonly databaseConnections: number
   /** What this node takes for a message if it has a wallet, satoshis by box. */
   readonly deliveryFees: ReadonlyMap<string, number>
+  /** What calls cost, satoshis by path. */
+  readonly prices: ReadonlyMap<string, number>
   readonly limits: Limits
 }
 
@@ -84,6 +86,8 @@ export interface Secrets {
   readonly databaseUrl: string | undefined
   /** Redis connection string; undefined runs the queue on Postgres. */
   readonly redisUrl: string | undefined
+  /** Of the node's wallet; undefined: it takes no fees. */
+  readonly walletUrl: string | undefined
 }
 
 /** What the settings say about secrets; the identity key may still have to be read or made (keys/key-file.ts). */
@@ -127,7 +131,8 @@ export function readConfiguration(environment: Readonly<Record<string, string | 
       privateKey: values.SERVER_PRIVATE_KEY,
       privateKeyFile: values.SERVER_PRIVATE_KEY_FILE,
       databaseUrl: values.DATABASE_URL,
-      redisUrl: values.REDIS_URL
+      redisUrl: values.REDIS_URL,
+      walletUrl: values.WALLET_URL
     },
     warnings
   }
@@ -171,6 +176,9 @@ function contradictions(values: Values): string[] {
   }
   if (values.SERVER_PRIVATE_KEY !== undefined && values.SERVER_PRIVATE_KEY_FILE !== undefined) {
     say('SERVER_PRIVATE_KEY', 'is set, and SERVER_PRIVATE_KEY_FILE too; set one of them')
+  }
+  if (values.PRICES.size > 0 && values.WALLET_URL === undefined) {
+    say('PRICES', 'is set, and WALLET_URL is not: nobody could take what is paid')
   }
   found.push(...portContradictions(values))
   if (values.LIMIT_BODY_BYTES > values.LIMIT_REQUEST_BYTES) {
@@ -217,6 +225,7 @@ function toConfig(values: Values): Config {
     giveUpMilliseconds: values.LIMIT_DELIVERY_SECONDS * 1_000,
     databaseConnections: values.DATABASE_CONNECTIONS,
     deliveryFees: values.DELIVERY_FEES,
+    prices: values.PRICES,
     limits: Object.freeze({
       requestBytes: values.LIMIT_REQUEST_BYTES,
       messageBodyBytes: values.LIMIT_BODY_BYTES,

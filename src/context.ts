@@ -6,7 +6,7 @@ import type { LiveConnections } from './live/live-connections.js'
 import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
 import type { OperatorLists } from './operator-lists.js'
-import type { PaymentCheck } from './permissions/dues.js'
+import type { PaymentCheck } from './payments/payment-check.js'
 import type { Rates } from './rates/rates.js'
 import type { Database } from './storage/database.js'
 import type { StoredMessages } from './storage/messages.js'
@@ -36,6 +36,7 @@ export interface Context {
   readonly metrics: Metrics
   readonly rates: Rates
   readonly operatorLists: OperatorLists
+  readonly payments: PaymentCheck
 }
 
 /** What message boxes need of the federation. Without one, every message stays here. */
@@ -56,5 +57,4 @@ export interface LocalContext extends Context {
   readonly storedMessages: StoredMessages
   /** What this node takes for a message, satoshis by box; none where it has no wallet to take it. */
   readonly deliveryFees: ReadonlyMap<string, number>
-  readonly checkPayment: PaymentCheck
 }

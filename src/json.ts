@@ -5,8 +5,10 @@ import { type ApiError, badRequest } from './errors.js'
 export interface JsonLimits {
   /** Containers inside each other; `[]` has depth 1. */
   readonly depth: number
-  /** Members of all objects together, and as many objects and arrays; elements of an array are not counted. */
+  /** Members of all objects together, and as many objects and arrays. */
   readonly members: number
+  /** Commas, between members or elements, outside of strings; any number where absent. */
+  readonly elements?: number
 }
 
 /** For request bodies: the largest honest one is a payment whose transactions are arrays of numbers. */
@@ -63,6 +65,7 @@ function checkStructure(text: string, limits: JsonLimits): void {
   const ends = new StringEnds(text)
   let members = 0
   let containers = 0
+  let elements = limits.elements ?? Number.POSITIVE_INFINITY
   let nameComes = false
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
@@ -79,6 +82,7 @@ function checkStructure(text: string, limits: JsonLimits): void {
       }
       case COMMA:
         nameComes = open.at(-1) !== undefined
+        if (--elements < 0) throw invalid(`it has more than ${limits.elements} elements`, at)
         break
       case OPEN_OBJECT:
       case OPEN_ARRAY:

@@ -14,7 +14,8 @@ import {
   signedMessageText
 } from './message.js'
 import { ciphertextKey, clientMessageIdKey, messageName, publicInteger, rowKeyInTurns } from './names.js'
-import type { Dues } from './permissions/dues.js'
+import { requireDues } from './payments/paid.js'
+import { type Dues, paymentMissing } from './permissions/dues.js'
 import type { MessageProof } from './storage/messages.js'
 import { quotaReason } from './storage/quotas.js'
 import type { SentMessage, SentOutcome, SentRecipient } from './storage/sent-messages.js'
@@ -76,7 +77,10 @@ export async function acceptSentMessage(
   })
 }
 
-/** Where something is due, the payment is looked at, and the request is judged once more by what it pays. */
+/**
+ * Where something is due, the payment is compared with it, and the request is judged once more by what it pays. What is paid
+ * without being due is the recipient's all the same; a payment that is no good does not matter then.
+ */
 async function acceptPaid(
   context: LocalContext,
   caller: Caller,
@@ -86,9 +90,12 @@ async function acceptPaid(
 ): Promise<readonly SentOutcome[]> {
   const { replay } = caller
   const deliveryFee = context.deliveryFees.get(message.messageBox) ?? 0
+  const recipients = message.recipients.map(({ recipient }) => recipient)
+  const found = await context.payments.find(message.payment, caller.identityKey, recipients)
+  const payment = found instanceof ApiError ? undefined : found
   const accept = (paid?: readonly number[]) =>
     matchingExpressions(context.forwarding, message.messageBox, matches =>
-      context.sentMessages.accept({ replay, message: sent, matches, now, deliveryFee, paid })
+      context.sentMessages.accept({ replay, message: sent, matches, now, deliveryFee, paid, payment })
     )
   let outcomes = await accept()
   // Again only if a recipient asks for more meanwhile, which the same payment has to pay.
@@ -96,9 +103,10 @@ async function acceptPaid(
     const fees = feesOf(outcomes, sent.recipients)
     const dues: Dues = {
       deliveryFee,
-      recipients: message.recipients.map(({ recipient }) => ({ recipient, fee: fees.get(recipient) ?? 0 }))
+      recipients: recipients.map(recipient => ({ recipient, fee: fees.get(recipient) ?? 0 }))
     }
-    await context.checkPayment(caller, message, dues)
+    if (payment === undefined) throw found ?? paymentMissing(dues)
+    requireDues(payment, dues)
     outcomes = await accept(sent.recipients.map(({ recipient }) => fees.get(recipient.toString('hex')) ?? 0))
   }
   return outcomes

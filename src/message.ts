@@ -3,6 +3,7 @@ import type { Curve } from './curve/curve.js'
 import { ApiError, badRequest } from './errors.js'
 import { type IdentityKey, parseIdentityKey } from './keys/identity-key.js'
 import { parseMessageBody } from './message-body.js'
+import { type Payment, parsePayment } from './payments/payment.js'
 
 /** Reports about deliveries; only the node writes there (protocol section 6). */
 export const DELIVERY_REPORTS = 'delivery_reports'
@@ -27,8 +28,10 @@ export interface Message {
   readonly createdAt: number | undefined
   /** In the order of the request. */
   readonly recipients: readonly MessageRecipient[]
-  /** payment.tx, as it is or as JSON, if there is one: a message that brings another payment is no repeat. */
-  readonly paymentTransaction: string | undefined
+  /** An error where it can't be read, to be told if something is due; undefined where nothing is to be paid with. */
+  readonly payment: Payment | ApiError | undefined
+  /** payment.tx, as bytes, as it is or as JSON, if there is one: a message that brings another payment is no repeat. */
+  readonly paymentTransaction: string | Uint8Array | undefined
 }
 
 export interface MessageRecipient {
@@ -68,6 +71,7 @@ export function parseMessage(curve: Curve, limits: Limits, request: unknown): Me
       throw badRequest('ERR_INVALID_MESSAGE_BODY', 'The body of a signed message must be a string.')
     }
   }
+  const payment = parsePayment(request.payment)
   return {
     messageBox,
     body,
@@ -79,7 +83,8 @@ export function parseMessage(curve: Curve, limits: Limits, request: unknown): Me
       messageId: messageIds[i],
       signature: signatures[i]
     })),
-    paymentTransaction: paymentTransaction(request.payment)
+    payment,
+    paymentTransaction: paymentTransaction(payment, request.payment)
   }
 }
 
@@ -253,8 +258,13 @@ function parseSignatures(message: Record<string, unknown>, count: number): (stri
   })
 }
 
-function paymentTransaction(payment: unknown): string | undefined {
-  if (!isObject(payment) || payment.tx === undefined || payment.tx === null) return undefined
+function paymentTransaction(
+  payment: Payment | ApiError | undefined,
+  stated: unknown
+): string | Uint8Array | undefined {
+  if (payment !== undefined && !(payment instanceof ApiError)) return payment.transaction
+  if (!isObject(stated) || stated.tx === undefined || stated.tx === null) return undefined
+  if (Buffer.isBuffer(stated.tx)) return stated.tx
   // It may be long, and as JSON a text would only be copied.
-  return typeof payment.tx === 'string' ? payment.tx : JSON.stringify(payment.tx)
+  return typeof stated.tx === 'string' ? stated.tx : JSON.stringify(stated.tx)
 }

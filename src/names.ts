@@ -77,9 +77,9 @@ export function rowKey(...parts: (string | Uint8Array)[]): string {
   return hash('sha256', bytes, 'hex').slice(0, 32)
 }
 
-/** As `rowKey`, for a text that may be long: others have their turn in between. */
-export async function rowKeyInTurns(text: string): Promise<string> {
-  return (await sha256InTurns(text)).toString('hex', 0, 16)
+/** As `rowKey`, for what may be long: others have their turn in between. */
+export async function rowKeyInTurns(part: string | Uint8Array): Promise<string> {
+  return (await sha256InTurns(part)).toString('hex', 0, 16)
 }
 
 function bytesOf(part: string | Uint8Array): Uint8Array {

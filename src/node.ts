@@ -15,7 +15,7 @@ import { type Clock, type Context, type LocalContext, systemClock } from './cont
 import { loadCurve } from './curve/load.js'
 import { type MountedEndpoint, mountEndpoints } from './endpoint.js'
 import { createHttpServer, type ServerLimits } from './http-server.js'
-import { identityKeyBytes } from './keys/identity-key.js'
+import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
 import { KeyDeriver } from './keys/key-deriver.js'
 import { type LoadedKey, loadIdentityKey } from './keys/key-file.js'
 import { Lifecycle } from './lifecycle.js'
@@ -29,12 +29,16 @@ import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
 import { onlyForOperator } from './operator-endpoint.js'
 import { type Admission, EVERYBODY, OperatorLists } from './operator-lists.js'
-import { refusePayment } from './permissions/dues.js'
+import { chargeFor } from './payments/charging.js'
+import { NodeWallet, walletAt } from './payments/node-wallet.js'
+import { PaymentCheck } from './payments/payment-check.js'
+import { startTakings } from './payments/takings.js'
 import { prepareDatabase } from './prepared-database.js'
 import { startPruning } from './pruning.js'
 import { createRates, type Rates, UNLIMITED } from './rates/rates.js'
 import { redisRateStore } from './rates/redis-store.js'
 import type { RateStore } from './rates/store.js'
+import { StartError } from './start-error.js'
 import { createDatabase, type Database } from './storage/database.js'
 import { StoredMessages } from './storage/messages.js'
 import { watchOperatorLists } from './storage/operator-lists-watch.js'
@@ -43,6 +47,7 @@ import { postgresNotifications } from './storage/postgres-notifications.js'
 import { postgresRateStore } from './storage/rate-limits.js'
 import { admitRequest, createSessionEpoch } from './storage/replays.js'
 import { SentMessages } from './storage/sent-messages.js'
+import { isMadeUp } from './transactions/chain.js'
 
 /** A running node. */
 export interface Node {
@@ -143,6 +148,7 @@ async function start(
     logger
   )
   lifecycle.add('arrivals', () => arrivals.close())
+  const wallet = await openWallet(secrets.walletUrl, keys.identityKey, logger)
   const context: Context = {
     config,
     processNumber,
@@ -154,7 +160,15 @@ async function start(
     arrivals,
     metrics,
     rates,
-    operatorLists
+    operatorLists,
+    payments: new PaymentCheck({
+      config,
+      curve,
+      keys,
+      logger,
+      // Where coins are made up, no chain knows them.
+      chainTracker: isMadeUp(config.network) ? undefined : wallet?.chainTracker
+    })
   }
   const federation = await createFederation(context, {
     redisUrl: secrets.redisUrl,
@@ -170,9 +184,8 @@ async function start(
     forwarding: federation.forwarding,
     sentMessages: new SentMessages(database, keys.publicKey, config.limits),
     storedMessages: new StoredMessages(database, { self: keys.publicKey, ...config.limits }),
-    // There is no wallet that could take them.
-    deliveryFees: new Map(),
-    checkPayment: refusePayment
+    // Without a wallet nobody could take them.
+    deliveryFees: wallet === undefined ? new Map() : config.deliveryFees
   }
 
   const draining = { active: false }
@@ -223,14 +236,21 @@ async function start(
     lifecycle.add('worker', () => worker.stop())
     const pruning = startPruning(context)
     lifecycle.add('pruning', () => pruning.stop())
+    if (wallet !== undefined) {
+      const takings = startTakings(context, wallet)
+      lifecycle.add('takings', () => takings.stop())
+    }
   }
-  const endpoints = [
-    ...mountEndpoints<LocalContext>(
-      [sendMessage, listMessages, acknowledgeMessage, streamTicket, messageStream],
-      local
-    ),
-    ...federation.endpoints
-  ]
+  const endpoints = priced(
+    [
+      ...mountEndpoints<LocalContext>(
+        [sendMessage, listMessages, acknowledgeMessage, streamTicket, messageStream],
+        local
+      ),
+      ...federation.endpoints
+    ],
+    context
+  )
   let url: string | undefined
   let processUrl: string | undefined
   if (config.role !== 'worker') {
@@ -255,6 +275,30 @@ async function start(
       await delay(config.drainMilliseconds)
       await lifecycle.stop(STOP_MILLISECONDS - config.drainMilliseconds)
     }
+  }
+}
+
+/** The door for what is paid; a wallet that is away is waited for, another one's is not taken. */
+async function openWallet(
+  url: string | undefined,
+  identityKey: IdentityKey,
+  logger: Logger
+): Promise<NodeWallet | undefined> {
+  if (url === undefined) return undefined
+  const wallet = new NodeWallet(walletAt(url), identityKey)
+  await wallet.requireOwn().catch(error => {
+    if (error instanceof StartError) throw error
+    logger.warn({ err: error }, 'the wallet does not answer; what this node is paid waits for it')
+  })
+  return wallet
+}
+
+function priced(endpoints: MountedEndpoint[], context: Context): MountedEndpoint[] {
+  try {
+    return chargeFor(endpoints, context.config.prices, context)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new StartError(`PRICES names ${error.message}, which is no call that proves who is calling.`)
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Context } from './context.js'
 import { pruneMessageBoxes } from './storage/messages.js'
+import { prunePaidRequests } from './storage/paid-requests.js'
 
 /** Between two rounds while there is nothing to do, ms. */
 const INTERVAL = 60_000
@@ -7,6 +8,11 @@ const INTERVAL = 60_000
 const PAUSE = 100
 /** Rows of each kind in one step, so that no lock lasts long. */
 const STEP = 1_000
+
+async function prune(database: Context['database'], now: number): Promise<number> {
+  const requests = await prunePaidRequests(database, now, STEP)
+  return requests + (await pruneMessageBoxes(database, now, STEP))
+}
 
 /** Deletes what has expired, in small steps, as long as the node runs. */
 export function startPruning({ database, clock, logger }: Context): { stop(): Promise<void> } {
@@ -17,7 +23,7 @@ export function startPruning({ database, clock, logger }: Context): { stop(): Pr
     if (!stopped) timer = setTimeout(step, milliseconds)
   }
   const step = () => {
-    running = pruneMessageBoxes(database, clock.now(), STEP)
+    running = prune(database, clock.now())
       .then(count => next(count > 0 ? PAUSE : INTERVAL))
       .catch(error => {
         logger.warn({ err: error }, 'pruning failed')

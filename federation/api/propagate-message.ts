@@ -5,6 +5,8 @@ import { identityKeyBytes } from '../../src/keys/identity-key.js'
 import { isIntegerId } from '../../src/message.js'
 import { matchingExpressions } from '../../src/message-boxes.js'
 import { ciphertextKey, publicInteger } from '../../src/names.js'
+import { sumOf } from '../../src/payments/paid.js'
+import type { CheckedPayment } from '../../src/payments/payment-check.js'
 import type { QuotaName } from '../../src/storage/quotas.js'
 import type { FederationContext } from '../context.js'
 import {
@@ -16,6 +18,7 @@ import {
   type ProvenRecipient
 } from '../origin/proof.js'
 import { type PropagatedMessage, parsePropagatedMessage } from '../origin/propagated-message.js'
+import { parseSignedInTurns } from '../origin/signed-message.js'
 import type { ReceivedMessage, ReceivedOutcome, ReceivedRecipient } from '../storage/propagated.js'
 import { Handovers } from './handovers.js'
 import { requireServedDomain } from './served-domain.js'
@@ -43,7 +46,7 @@ const FULL_RETRY_AFTER = 60
  * Body: see propagated-message.ts. Answers 200 with `results`, one per recipient, as soon as one of them was judged: what
  * came before is `success` again and changes nothing. A recipient to whom this sender has sent too much in this minute is
  * `error` with 429 ERR_RATE_LIMITED; the others have theirs. The recipient's rules hold: 403 ERR_DELIVERY_BLOCKED, 400
- * ERR_MISSING_PAYMENT_TX with his `recipientFee`.
+ * ERR_MISSING_PAYMENT_TX and the other codes of payments, 409 ERR_PAYMENT_REPLAYED, each with his `recipientFee`.
  *
  * Errors: 400 ERR_INVALID_PROPAGATION, 403 ERR_BLOCKED (the host or the sender), 403 ERR_ORIGIN_UNPROVEN (`check` names what failed), 403 ERR_NOT_HOME where none of
  * the recipients is at home here; 429 ERR_RATE_LIMITED where the calling host asks too often.
@@ -63,7 +66,8 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     if (operatorLists.blocksIdentity(originalSender)) throw operatorLists.refusal('identity')
     await requireServedDomain(context, host)
     const now = clock.now()
-    const judged = judgeOrigin(curve, config.limits, propagated, now)
+    const parse = await parseSignedInTurns(propagated.signedMessage)
+    const judged = judgeOrigin(curve, config.limits, propagated, now, parse)
     const all = judged.recipients.filter(isProven)
     const results = judged.recipients.filter(recipient => !recipient.verdict.ok).map(refusalOf)
     if (all.length === 0) throw onlyRefusal(results)
@@ -78,15 +82,18 @@ export const propagateMessage: AuthenticatedEndpoint<FederationContext> = {
     const received = receivedMessage(context, propagated, judged, handovers.counted, now)
     const stored = new Set<string>()
     try {
+      const recipients = judged.message.recipients.map(({ recipient }) => recipient)
+      const found = await context.payments.find(judged.message.payment, originalSender, recipients)
+      const payment = found instanceof ApiError ? undefined : found
       const outcomes = await matchingExpressions(context.forwarding, judged.message.messageBox, matches =>
-        receivedMessages.accept({ caller: request.caller, message: received, matches, now })
+        receivedMessages.accept({ caller: request.caller, message: received, matches, now, payment })
       )
       const first = outcomes[0]!.outcome
       if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
       for (const judgment of outcomes) {
         const recipient = received.recipients[judgment.recipient_index - 1]!.recipient.toString('hex')
         if (judgment.outcome === 'accepted') stored.add(recipient)
-        results.push(resultOf(recipient, judgment))
+        results.push(resultOf(recipient, judgment, found))
       }
     } finally {
       handovers.undoAllBut(stored)
@@ -187,7 +194,12 @@ function onlyRefusal(results: readonly RecipientResult[]): ApiError {
   return new ApiError(httpStatus!, code!, 'The time that this message states is too late or too early.')
 }
 
-function resultOf(recipient: string, { outcome, exceeded, fee }: ReceivedOutcome): RecipientResult {
+/** @param found what came with the message to pay for it */
+function resultOf(
+  recipient: string,
+  { outcome, exceeded, fee }: ReceivedOutcome,
+  found: CheckedPayment | ApiError | undefined
+): RecipientResult {
   switch (outcome) {
     case 'accepted':
     case 'repeat':
@@ -205,8 +217,7 @@ function resultOf(recipient: string, { outcome, exceeded, fee }: ReceivedOutcome
       return {
         recipient,
         status: 'error',
-        code: 'ERR_MISSING_PAYMENT_TX',
-        httpStatus: 400,
+        ...unpaid(recipient, fee ?? 0, found),
         ...(fee === null ? {} : { recipientFee: fee })
       }
     case 'full':
@@ -221,6 +232,20 @@ function resultOf(recipient: string, { outcome, exceeded, fee }: ReceivedOutcome
     default:
       return { recipient, status: 'error', code: 'ERR_NOT_HOME', httpStatus: 403 }
   }
+}
+
+/** Why a payment does not pay what a recipient wants. None of this gets better by waiting. */
+function unpaid(
+  recipient: string,
+  fee: number,
+  found: CheckedPayment | ApiError | undefined
+): Pick<RecipientResult, 'code' | 'httpStatus'> {
+  if (found === undefined) return { code: 'ERR_MISSING_PAYMENT_TX', httpStatus: 400 }
+  if (found instanceof ApiError) return { code: found.code, httpStatus: 400 }
+  const paid = sumOf(found.recipients.get(recipient))
+  if (paid === 0) return { code: 'ERR_MISSING_RECIPIENT_OUTPUTS', httpStatus: 400 }
+  if (paid < fee) return { code: 'ERR_INSUFFICIENT_RECIPIENT_PAYMENT', httpStatus: 400 }
+  return { code: 'ERR_PAYMENT_REPLAYED', httpStatus: 409 }
 }
 
 function unproven(recipient: string, check: OriginCheck): RecipientResult {

@@ -9,7 +9,7 @@ import { CLOCK_TOLERANCE, type Message, type MessageRecipient, signedMessageText
 import { envelopeId, messageName, type SignedMessageFormat } from '../../src/names.js'
 import type { PropagatedMessage } from './propagated-message.js'
 import { type AttestationCheck, attestationFault } from './sender-authorization.js'
-import { readSignedMessage } from './signed-message.js'
+import { type ParseSigned, readSignedMessage } from './signed-message.js'
 
 /*
  * What makes a propagated message credible (protocol section 4). The key linkage of BRC-34 must hold, but proves nothing:
@@ -75,16 +75,24 @@ export function originUnproven(check: OriginCheck): ApiError {
  * Judges a propagated message by itself, without looking at what this host knows of its recipients.
  *
  * @param now ms
+ * @param parse absent: at once, however long it is
  * @throws ApiError 403 ERR_ORIGIN_UNPROVEN where the request as a whole is worth nothing, and as readSignedMessage
  */
 export function judgeOrigin(
   curve: Curve,
   limits: Limits,
   propagated: PropagatedMessage,
-  now: number
+  now: number,
+  parse?: ParseSigned
 ): ProvenMessage {
   if (!linkageHolds(curve, propagated)) throw originUnproven('key-linkage')
-  const signed = readSignedMessage(curve, limits, propagated.signedMessage, propagated.signedMessageFormat)
+  const signed = readSignedMessage(
+    curve,
+    limits,
+    propagated.signedMessage,
+    propagated.signedMessageFormat,
+    parse
+  )
   if (signed === undefined) throw originUnproven('signed-message')
   const { message, format } = signed
   const wanted = propagated.recipients

@@ -3,6 +3,7 @@ import type { Limits } from '../../src/config.js'
 import type { Curve } from '../../src/curve/curve.js'
 import { ApiError } from '../../src/errors.js'
 import { parseJson } from '../../src/json.js'
+import { parseJsonInTurns } from '../../src/json-in-turns.js'
 import { liveSendRequest } from '../../src/live-send.js'
 import { type Message, parseMessage } from '../../src/message.js'
 import type { SignedMessageFormat } from '../../src/names.js'
@@ -19,6 +20,21 @@ const NOT_TAKEN: ReadonlySet<string> = new Set([
   'ERR_RESERVED_MESSAGEBOX'
 ])
 
+/** Parses JSON of the signed bytes. */
+export type ParseSigned = (json: Buffer) => unknown
+
+/** Parses what may be long beforehand: others have their turn in between. */
+export async function parseSignedInTurns(signedBytes: Buffer): Promise<ParseSigned> {
+  const long = requestBody(signedBytes) ?? signedBytes
+  try {
+    const parsed = await parseJsonInTurns(long)
+    return json => (json.length === long.length ? parsed : parseJson(json))
+  } catch {
+    // What is wrong with it is found and told by whoever reads it.
+    return parseJson
+  }
+}
+
 /**
  * Reads a message out of the exact bytes that its sender signed, and out of nothing else: method, path, recipients, box
  * and body (protocol section 4). A signed request for another endpoint is no message.
@@ -31,16 +47,16 @@ export function readSignedMessage(
   curve: Curve,
   limits: Limits,
   signedBytes: Buffer,
-  format: SignedMessageFormat | undefined
+  format: SignedMessageFormat | undefined,
+  parse: ParseSigned = parseJson
 ): SignedMessage | undefined {
   try {
     if (format === undefined || format === 'brc104') {
       const body = requestBody(signedBytes)
-      if (body !== undefined)
-        return { format: 'brc104', message: parseMessage(curve, limits, parseJson(body)) }
+      if (body !== undefined) return { format: 'brc104', message: parseMessage(curve, limits, parse(body)) }
       if (format === 'brc104') return undefined
     }
-    const json = parseJson(signedBytes)
+    const json = parse(signedBytes)
     if (format === 'brc103') return { format, message: parseMessage(curve, limits, liveSendRequest(json)) }
     return { format: 'authrite', message: parseMessage(curve, limits, json) }
   } catch (error) {

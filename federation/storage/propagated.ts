@@ -1,9 +1,13 @@
 import type { Caller } from '../../src/auth/caller.js'
 import type { SignedMessageFormat } from '../../src/names.js'
+import type { PaidOutput } from '../../src/payments/paid.js'
+import { sumOf } from '../../src/payments/paid.js'
+import type { CheckedPayment } from '../../src/payments/payment-check.js'
 import { Batches } from '../../src/storage/batches.js'
 import { retryingCollisions } from '../../src/storage/collisions.js'
-import { type Database, statement } from '../../src/storage/database.js'
+import { type Database, type Queryable, statement } from '../../src/storage/database.js'
 import { FORGET_AFTER, type MessageProof } from '../../src/storage/messages.js'
+import { attachPayment, lockPayment, usedOutputs } from '../../src/storage/payments.js'
 import { type QuotaName, type Quotas, quotasValue } from '../../src/storage/quotas.js'
 import type { ExpressionMatches } from '../../src/storage/sent-messages.js'
 import type { Origin } from '../origin/proof.js'
@@ -72,7 +76,7 @@ const ACCEPT = statement(
     $1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::bytea, $6::text, $7::bytea, $8::boolean,
     $9::bytea, $10::text, $11::text, $12::bytea, $13::bytea, $14::bytea, $15::jsonb, $16::bigint, $17::bytea, $18::bigint,
     $19::bytea[], $20::bytea[], $21::bigint[], $22::text[], $23::text[], $24::jsonb[], $25::uuid[], $26::bigint[],
-    $27::bigint[], $28::text[], $29::boolean[], $30::bytea, $31::bigint, $32::quotas, $33::uuid)`
+    $27::bigint[], $28::text[], $29::boolean[], $30::bytea, $31::bigint, $32::quotas, $33::uuid, $34::bigint[])`
 )
 
 const ACCEPT_BATCH = statement(
@@ -106,6 +110,8 @@ export interface ReceivedRequest {
   readonly matches: ExpressionMatches
   /** Milliseconds. */
   readonly now: number
+  /** Verified. */
+  readonly payment: CheckedPayment | undefined
 }
 
 /** Requests in one statement at most. */
@@ -117,11 +123,13 @@ const BATCHED_BYTES = 16 * 1024
 export class ReceivedMessages {
   readonly #database: Database
   readonly #quotas: string
+  readonly #bytesPerRecipient: number
   readonly #batches: Batches<ReceivedRequest, ReceivedOutcome[]>
 
   constructor(database: Database, quotas: Quotas) {
     this.#database = database
     this.#quotas = quotasValue(quotas)
+    this.#bytesPerRecipient = quotas.bytesPerRecipient
     this.#batches = new Batches<ReceivedRequest, ReceivedOutcome[]>({
       size: BATCH,
       order: ({ message }) => message.recipients[0]!.recipient,
@@ -138,7 +146,7 @@ export class ReceivedMessages {
   }
 
   #acceptOne(request: ReceivedRequest): Promise<ReceivedOutcome[]> {
-    const { matches, message, caller } = request
+    const { matches, message, caller, payment } = request
     const values = [
       ...commonValues(request),
       ...columns(message.recipients.map(recipientValues)),
@@ -149,7 +157,35 @@ export class ReceivedMessages {
       this.#quotas,
       message.ciphertextKey ?? null
     ]
-    return retryingCollisions(() => this.#database.query<ReceivedOutcome>(ACCEPT, values))
+    return retryingCollisions(() =>
+      payment === undefined
+        ? this.#database.query<ReceivedOutcome>(ACCEPT, [...values, null])
+        : this.#database.transaction(tx => this.#acceptPaid(tx, request, payment, values))
+    )
+  }
+
+  /** Messages and what pays for them, all or nothing. What was used before pays for nothing. */
+  async #acceptPaid(
+    tx: Queryable,
+    { message, now }: ReceivedRequest,
+    payment: CheckedPayment,
+    values: readonly unknown[]
+  ): Promise<ReceivedOutcome[]> {
+    await lockPayment(tx, payment)
+    const used = await usedOutputs(tx, payment, message.sender)
+    const left = message.recipients.map(({ recipient, origin }): PaidOutput[] => {
+      const key = recipient.toString('hex')
+      return used.left(payment.recipients.get(key), key, origin === 'sealed')
+    })
+    const outcomes = await tx.query<ReceivedOutcome>(ACCEPT, [...values, left.map(sumOf)])
+    const accepted = outcomes
+      .filter(({ outcome }) => outcome === 'accepted')
+      .map(({ recipient_index, fee }) => {
+        const { recipient, name, origin } = message.recipients[recipient_index - 1]!
+        return { recipient, name, fee: fee ?? 0, isSealed: origin === 'sealed' }
+      })
+    await attachPayment(tx, payment, message.sender, accepted, this.#bytesPerRecipient, now)
+    return outcomes
   }
 
   async #acceptAll(requests: readonly ReceivedRequest[]): Promise<ReceivedOutcome[][]> {
@@ -170,8 +206,13 @@ export class ReceivedMessages {
   }
 }
 
-function isBatchable({ message, matches }: ReceivedRequest): boolean {
-  return message.recipients.length === 1 && matches.size === 0 && message.signedBytes.length <= BATCHED_BYTES
+function isBatchable({ message, matches, payment }: ReceivedRequest): boolean {
+  return (
+    payment === undefined &&
+    message.recipients.length === 1 &&
+    matches.size === 0 &&
+    message.signedBytes.length <= BATCHED_BYTES
+  )
 }
 
 /** What both statements begin with, in the order of their parameters. */

@@ -1,5 +1,6 @@
 import { shownMessageId } from '../message.js'
 import { Pauses } from '../pauses.js'
+import { paymentJson } from '../payments/stored-payment.js'
 import type { ShownMessage } from '../storage/messages.js'
 
 /** Text of this many characters becomes bytes at once. */
@@ -19,13 +20,16 @@ export async function listAnswer(
   let text = '{"status":"success","messages":['
   let separator = ''
   for (const message of messages) {
-    text += separator + messageJson(message)
+    text += separator
     separator = ','
-    if (text.length < PIECE) continue
-    const piece = Buffer.from(text)
-    pieces.push(piece)
-    text = ''
-    await pauses.after(piece.length)
+    for (const part of message.payment === null ? [messageJson(message)] : paidMessageJson(message)) {
+      text += part
+      if (text.length < PIECE) continue
+      const piece = Buffer.from(text)
+      pieces.push(piece)
+      text = ''
+      await pauses.after(piece.length)
+    }
   }
   text += `],"hasMore":${hasMore}${nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(nextCursor)}`}}`
   const last = Buffer.from(text)
@@ -34,11 +38,32 @@ export async function listAnswer(
 
 /** A message as clients read it: every spelling of its members that they look for. */
 export function messageJson(row: ShownMessage): string {
-  const time = `"${new Date(row.created_at).toISOString()}"`
+  if (row.payment !== null) return [...paidMessageJson(row)].join('')
   const { body } = row
   // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
   const shown = JSON.stringify(row.wrapped ? JSON.stringify({ message: body }) : body)
+  return `${beforeBody(row)}${shown}${behindBody(row)}`
+}
+
+/** The same of one that was paid for: its body is the JSON of `{message, payment}`, as stock clients look for payments. */
+function* paidMessageJson(row: ShownMessage): Generator<string> {
+  yield `${beforeBody(row)}"${inString(`{"message":${JSON.stringify(row.body)},"payment":`)}`
+  for (const piece of paymentJson(row.payment!)) yield inString(piece)
+  yield `}"${behindBody(row)}`
+}
+
+/** Text as it stands between the quotes of a JSON string. */
+function inString(text: string): string {
+  return JSON.stringify(text).slice(1, -1)
+}
+
+function beforeBody(row: ShownMessage): string {
+  return `{"messageId":${JSON.stringify(shownMessageId(row.shown_id))},"body":`
+}
+
+function behindBody(row: ShownMessage): string {
+  const time = `"${new Date(row.created_at).toISOString()}"`
   const proof = row.proof === null ? '' : `,"proof":${JSON.stringify(row.proof)}`
   const hiddenBy = row.hidden_by === undefined ? '' : `,"acknowledgedBy":"${row.hidden_by}"`
-  return `{"messageId":${JSON.stringify(shownMessageId(row.shown_id))},"body":${shown},"sender":"${row.sender}","createdAt":${time},"created_at":${time},"updatedAt":${time},"updated_at":${time},"envelopeId":"${row.name}","origin":"${row.origin}"${proof}${hiddenBy}}`
+  return `,"sender":"${row.sender}","createdAt":${time},"created_at":${time},"updatedAt":${time},"updated_at":${time},"envelopeId":"${row.name}","origin":"${row.origin}"${proof}${hiddenBy}}`
 }

@@ -1,5 +1,6 @@
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
+import { parseJsonInTurns } from '../json-in-turns.js'
 import { takeMessage } from '../sending.js'
 
 /**
@@ -18,7 +19,7 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   path: '/sendMessage',
   authenticated: true,
   async handler(request, context) {
-    const results = await takeMessage(context, request.caller, request.json())
+    const results = await takeMessage(context, request.caller, await parseJsonInTurns(request.body))
     return {
       body: {
         status: 'success',

@@ -161,6 +161,6 @@ export class LiveReader {
 /** Whether the page may have ended before the box did. */
 function mayBeCut(messages: readonly LiveMessage[]): boolean {
   let bytes = 0
-  for (const { body } of messages) bytes += body.length
+  for (const { body, payment } of messages) bytes += body.length + (payment?.length ?? 0)
   return messages.length === PAGE_MESSAGES || bytes > PAGE_BYTES / 2
 }

@@ -10,7 +10,7 @@ export interface LiveMessage extends ShownMessage {
 const MESSAGES_BEHIND = statement(
   'messages-behind',
   `select m.box_id, m.position, encode(m.name, 'hex') as name, m.shown_id, encode(m.sender, 'hex') as sender,
-    convert_from(m.body, 'UTF8') as body, m.wrapped, m.origin, m.proof, m.created_at
+    convert_from(m.body, 'UTF8') as body, m.wrapped, m.payment, m.origin, m.proof, m.created_at
   from (
     select w.box_id, w.position, sum(w.bytes) over (order by w.position) - w.bytes as bytes_before
     from (

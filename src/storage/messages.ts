@@ -25,6 +25,8 @@ export interface ShownMessage {
   readonly sender: string
   readonly body: string
   readonly wrapped: boolean
+  /** As payments/stored-payment.ts has it. */
+  readonly payment: Buffer | null
   readonly origin: string
   readonly proof: MessageProof | null
   readonly created_at: number
@@ -37,7 +39,6 @@ export interface ListedMessage extends ShownMessage {
   /** Null, with all that follows and all that is shown, where there is no message. */
   readonly box_id: number | null
   readonly position: number
-  readonly payment: Buffer | null
   /** Messages found before the bytes were counted, `maximum` at most. */
   readonly candidates: number
 }

@@ -1,10 +1,14 @@
 import type { Envelope, ReplayTicket } from '../auth/caller.js'
+import { ApiError } from '../errors.js'
+import type { CheckedPayment } from '../payments/payment-check.js'
 import { plainArray } from './arrays.js'
 import { Batches } from './batches.js'
 import { retryingCollisions } from './collisions.js'
-import { type Database, statement } from './database.js'
+import { type Database, type Queryable, statement } from './database.js'
 import { FORGET_AFTER, type MessageProof } from './messages.js'
+import { attachPayment, keepNodePayment, lockPayment } from './payments.js'
 import { type QuotaName, type Quotas, quotasValue } from './quotas.js'
+import { admitRequest } from './replays.js'
 
 export interface SentMessage {
   readonly sender: Buffer
@@ -69,6 +73,8 @@ export interface SentRequest {
   readonly deliveryFee: number
   /** What its payment is shown to pay, by recipient; undefined until something is found to be due. */
   readonly paid: readonly number[] | undefined
+  /** Verified. */
+  readonly payment: CheckedPayment | undefined
 }
 
 const ACCEPT_SENT = statement(
@@ -96,6 +102,7 @@ export class SentMessages {
   readonly #database: Database
   readonly #self: Uint8Array
   readonly #quotas: string
+  readonly #bytesPerRecipient: number
   readonly #batches: Batches<SentRequest, readonly SentOutcome[]>
 
   /** @param self this node's identity key, 33 bytes */
@@ -103,6 +110,7 @@ export class SentMessages {
     this.#database = database
     this.#self = self
     this.#quotas = quotasValue(quotas)
+    this.#bytesPerRecipient = quotas.bytesPerRecipient
     this.#batches = new Batches<SentRequest, readonly SentOutcome[]>({
       size: 32,
       order: request => recipientOf(request).recipient,
@@ -129,16 +137,49 @@ export class SentMessages {
 
   #acceptOne(request: SentRequest): Promise<SentOutcome[]> {
     const values = requestValues(request, this.#self, this.#quotas)
-    return retryingCollisions(() => this.#database.query<SentOutcome>(ACCEPT_SENT, values))
+    const { payment } = request
+    return retryingCollisions(() =>
+      payment === undefined
+        ? this.#database.query<SentOutcome>(ACCEPT_SENT, values)
+        : this.#database.transaction(tx => this.#acceptPaid(tx, request, payment, values))
+    ).catch(async error => {
+      // What was refused together with its payment was undone, and the memory of the request too.
+      if (error instanceof ApiError && error.httpStatus !== 503)
+        await admitRequest(this.#database, request.replay)
+      throw error
+    })
+  }
+
+  /** Messages and what pays for them, all or nothing. */
+  async #acceptPaid(
+    tx: Queryable,
+    { message, deliveryFee, paid, now }: SentRequest,
+    payment: CheckedPayment,
+    values: unknown[]
+  ): Promise<SentOutcome[]> {
+    await lockPayment(tx, payment)
+    const outcomes = await tx.query<SentOutcome>(ACCEPT_SENT, values)
+    const accepted = outcomes.filter(({ outcome }) => outcome === 'accepted')
+    if (accepted.length === 0) return outcomes
+    if (deliveryFee > 0) await keepNodePayment(tx, payment, payment.delivery!, '/sendMessage', now)
+    const kept = accepted
+      .filter(({ delivery }) => delivery !== 'forwarding')
+      .map(({ recipient_index }) => {
+        const { recipient, name } = message.recipients[recipient_index - 1]!
+        return { recipient, name, fee: paid?.[recipient_index - 1] ?? 0, isSealed: false }
+      })
+    await attachPayment(tx, payment, message.sender, kept, this.#bytesPerRecipient, now)
+    return outcomes
   }
 }
 
-function isBatchable({ message, matches, deliveryFee, paid }: SentRequest): boolean {
+function isBatchable({ message, matches, deliveryFee, paid, payment }: SentRequest): boolean {
   return (
     message.recipients.length === 1 &&
     matches.size === 0 &&
     deliveryFee === 0 &&
     paid === undefined &&
+    payment === undefined &&
     message.envelope.signedBytes.length <= BATCHED_BYTES
   )
 }

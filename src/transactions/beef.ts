@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { ByteReader, MalformedError, varInt } from './byte-reader.js'
-import { type ParsedTransaction, readTransaction, shownTxid } from './transaction.js'
+import { type ParsedTransaction, readTransaction, shownTxid, storedTxid } from './transaction.js'
 
 /** A transaction with the ancestry needed to check it (BRC-62, BRC-95, BRC-96). */
 export interface Beef {
@@ -88,6 +88,13 @@ export function extractBeef(beef: Beef, subject: BeefTransaction): Uint8Array {
     for (const { sourceTxid } of transaction.inputs) needed.add(sourceTxid)
   }
   return writeBeef(taken.reverse())
+}
+
+/** The same as atomic BEEF (BRC-95), which wallets take for payments. */
+export function extractAtomicBeef(beef: Beef, subject: BeefTransaction): Buffer {
+  const head = Buffer.alloc(4)
+  head.writeUInt32LE(ATOMIC_BEEF)
+  return Buffer.concat([head, storedTxid(subject.txid), extractBeef(beef, subject)])
 }
 
 /** One BEEF with the transactions of all, each once. The last one of the last BEEF is its subject. */

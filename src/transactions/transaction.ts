@@ -6,6 +6,7 @@ export interface TransactionInput {
   readonly sourceTxid: string
   readonly sourceOutputIndex: number
   readonly unlockingScript: Uint8Array
+  readonly sequence: number
 }
 
 export interface TransactionOutput {
@@ -13,11 +14,13 @@ export interface TransactionOutput {
   readonly lockingScript: Uint8Array
 }
 
-/** A transaction as far as the overlay looks into it; scripts are views into `bytes`. */
+/** A transaction as far as anybody looks into it; scripts are views into `bytes`. */
 export interface ParsedTransaction {
   /** As it is shown: 64 hex characters. */
   readonly txid: string
   readonly bytes: Uint8Array
+  readonly version: number
+  readonly lockTime: number
   readonly inputs: readonly TransactionInput[]
   readonly outputs: readonly TransactionOutput[]
 }
@@ -39,14 +42,13 @@ export function parseTransaction(bytes: Uint8Array): ParsedTransaction {
 /** @throws MalformedError */
 export function readTransaction(reader: ByteReader): ParsedTransaction {
   const start = reader.position
-  reader.uint32() // version
+  const version = reader.uint32()
   const inputs: TransactionInput[] = []
   for (let left = reader.count(MAX_INPUTS, 'inputs in a transaction'); left > 0; left--) {
     const sourceTxid = shownTxid(reader.bytes(32))
     const sourceOutputIndex = reader.uint32()
     const unlockingScript = reader.bytes(reader.varInt())
-    reader.uint32() // sequence
-    inputs.push({ sourceTxid, sourceOutputIndex, unlockingScript })
+    inputs.push({ sourceTxid, sourceOutputIndex, unlockingScript, sequence: reader.uint32() })
   }
   const outputs: TransactionOutput[] = []
   for (let left = reader.count(MAX_OUTPUTS, 'outputs in a transaction'); left > 0; left--) {
@@ -54,9 +56,9 @@ export function readTransaction(reader: ByteReader): ParsedTransaction {
     if (satoshis > MAX_SATOSHIS) throw new MalformedError('an output has more satoshis than there are')
     outputs.push({ satoshis, lockingScript: reader.bytes(reader.varInt()) })
   }
-  reader.uint32() // lock time
+  const lockTime = reader.uint32()
   const bytes = reader.since(start)
-  return { txid: txidOf(bytes), bytes, inputs, outputs }
+  return { txid: txidOf(bytes), bytes, version, lockTime, inputs, outputs }
 }
 
 /** The hash of a transaction in the order in which it is shown. */

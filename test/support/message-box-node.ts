@@ -13,7 +13,7 @@ import { LiveConnections } from '../../src/live/live-connections.js'
 import { createLogger } from '../../src/logger.js'
 import { createMetrics } from '../../src/metrics.js'
 import { OperatorLists } from '../../src/operator-lists.js'
-import { refusePayment } from '../../src/permissions/dues.js'
+import { PaymentCheck } from '../../src/payments/payment-check.js'
 import { createRates } from '../../src/rates/rates.js'
 import { StoredMessages } from '../../src/storage/messages.js'
 import { postgresRateStore } from '../../src/storage/rate-limits.js'
@@ -78,7 +78,7 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
       onRefused: metrics.blocked
     }),
     deliveryFees: new Map(),
-    checkPayment: refusePayment,
+    payments: new PaymentCheck({ config, curve, keys, logger, chainTracker: undefined }),
     connections: new LiveConnections(),
     forwarding: { matches: () => false, nudge: () => undefined, nudgeStatements: () => undefined }
   }

@@ -20,7 +20,8 @@ describe('identity key', () => {
       privateKey: undefined,
       privateKeyFile: undefined,
       databaseUrl: undefined,
-      redisUrl: undefined
+      redisUrl: undefined,
+      walletUrl: undefined
     }
     return { ...none, ...set }
   }
