@@ -41,7 +41,9 @@ export class PayingWallet extends CompletedProtoWallet {
     this.#key = key
   }
 
-  override async createAction({ outputs = [] }: CreateActionArgs = { description: '' }): Promise<CreateActionResult> {
+  override async createAction(
+    { outputs = [] }: CreateActionArgs = { description: '' }
+  ): Promise<CreateActionResult> {
     const transaction = this.coinSpender()
     for (const { lockingScript, satoshis } of outputs) {
       transaction.addOutput({ lockingScript: LockingScript.fromHex(lockingScript), satoshis })
