@@ -7,6 +7,7 @@ import {
   type ClaimedDelivery,
   finishDeliveries,
   liveHosts,
+  lockClaim,
   lockMessage,
   planNextHost,
   siblingDeliveries,
@@ -33,6 +34,8 @@ export async function settleUndelivered(
 ): Promise<void> {
   const nudged = await context.database.transaction(async tx => {
     await lockMessage(tx, delivery.recipient, delivery.name)
+    // Of a late worker nothing counts: neither its ending, nor the next host, the parking or the report.
+    if (!(await lockClaim(tx, delivery))) return undefined
     const next = state === 'refused' ? await nextHost(context, tx, delivery) : undefined
     if (next !== undefined) await planNextHost(tx, delivery.id, next, context.clock.now())
     else await settleLast(context, tx, delivery, state, answer)

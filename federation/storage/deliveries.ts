@@ -242,6 +242,16 @@ export async function lockMessage(tx: Queryable, recipient: Buffer, name: Buffer
   await tx.query(LOCK_MESSAGE, [recipient, name])
 }
 
+const LOCK_CLAIM = statement(
+  'lock-claimed-delivery',
+  `select id from deliveries where id = $1::bigint and claim = $2::bigint and state = 'pending' for update`
+)
+
+/** Whether a claim is the latest one still; then it stays so until the transaction ends. */
+export async function lockClaim(tx: Queryable, { id, claim }: Claim): Promise<boolean> {
+  return (await tx.query(LOCK_CLAIM, [id, claim])).length > 0
+}
+
 const TRIED_HOSTS = statement(
   'tried-hosts',
   'select host_key from deliveries where recipient = $1::bytea and name = $2::bytea'
