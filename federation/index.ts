@@ -1,5 +1,6 @@
 import type { Context, Forwarding } from '../src/context.js'
 import { type MountedEndpoint, mountEndpoints } from '../src/endpoint.js'
+import type { FeesElsewhere } from '../src/permissions/fees-elsewhere.js'
 import { authorizeRouting } from './api/authorize-routing.js'
 import { authorizeSending } from './api/authorize-sending.js'
 import { deliveryStatus } from './api/delivery-status.js'
@@ -22,6 +23,7 @@ import { WaitingHosts } from './delivery/waiting-hosts.js'
 import { createOverlay } from './overlay/overlay.js'
 import { compileBoxExpression } from './phip/box-expression.js'
 import { createQueue, type JobQueue } from './queue.js'
+import { FeesOfPeers } from './quotes/fees-of-peers.js'
 import { readBacklog } from './storage/backlog.js'
 import { ReceivedMessages } from './storage/propagated.js'
 import { ReconciliationAnswers } from './sync/answering.js'
@@ -46,6 +48,8 @@ export interface FederationOptions {
 export interface Federation {
   /** For message boxes. */
   readonly forwarding: Forwarding
+  /** For quotes. */
+  readonly feesElsewhere: FeesElsewhere
   readonly endpoints: readonly MountedEndpoint[]
   /** For the operator alone. */
   readonly operatorEndpoints: readonly MountedEndpoint[]
@@ -120,6 +124,7 @@ export async function createFederation(context: Context, options: FederationOpti
   }
   return {
     forwarding,
+    feesElsewhere: new FeesOfPeers(engine),
     endpoints: mountEndpoints<FederationContext>(
       [
         authorizeRouting,

@@ -518,7 +518,7 @@ begin
           (select p.recipient_fee from permissions p
             where p.recipient = a.recipient and p.message_box = a.box and p.sender = a.sender),
           (select p.recipient_fee from permissions p
-            where p.recipient = a.recipient and p.message_box = a.box and p.sender is null),
+            where p.recipient = a.recipient and p.message_box = a.box and p.sender = ''),
           default_recipient_fee(a.box)
         ) = 0
         and a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())

@@ -1,5 +1,5 @@
 -- Keeping the hosts of a recipient in step (protocol section 6): acknowledgements, the log of statements that hosts pass on
--- to each other, and what is hidden because a host said so.
+-- to each other, and what is hidden because a host said so. Permissions travel in the same log (000008).
 
 -- What this node passes on beside messages, under a portable signature of whoever says it. Stored once, delivered to each
 -- other host of the recipient.
@@ -11,12 +11,19 @@ create table statements (
   signer bytea not null,
   -- base64; null: this node's own word, which it signs when it passes it on
   signature text,
-  -- of messages, as signed
+  -- acknowledgements: of messages, as signed
   names bytea[] not null,
+  -- permissions: of one rule the latest only
+  message_box text,
+  sender bytea,
+  recipient_fee bigint,
+  set_at bigint,
   forget_at bigint not null
 );
+create unique index statements_permission on statements (recipient, message_box, sender) where kind = 'permission';
 create unique index statements_signature on statements (recipient, md5(signature)) where signature is not null;
-create index statements_signer on statements (recipient, signer, id) where signature is not null;
+create index statements_signer on statements (recipient, signer, id)
+  where signature is not null and kind = 'acknowledgement';
 create index statements_forget_at on statements (forget_at);
 
 -- A statement that must still reach a host; the row goes when it has, or when the host said no.
@@ -234,7 +241,7 @@ begin
   return v_names;
 end $$;
 
--- Stores a statement, once per signature; of one signer the latest thousand about a recipient stay.
+-- Stores an acknowledgement, once per signature; of one signer the latest thousand about a recipient stay.
 create function keep_statement(
   p_recipient bytea, p_signer bytea, p_signature text, p_names bytea[], p_forget_at bigint
 ) returns bigint language plpgsql as $$
@@ -251,7 +258,7 @@ begin
   if p_signature is not null then
     delete from statements where id in (
       select id from statements
-      where recipient = p_recipient and signer = p_signer and signature is not null
+      where recipient = p_recipient and signer = p_signer and signature is not null and kind = 'acknowledgement'
       order by id desc offset 1000
     );
   end if;
@@ -516,8 +523,8 @@ create function due_statement_domains(p_now bigint, p_limit integer) returns set
   limit p_limit
 $$;
 
--- Plans what was acknowledged here for hosts that are new to a recipient: what he signed, and in this node's words at most
--- ten thousand names, which is what the other side remembers. Answers the domains to nudge.
+-- Plans what was said here for hosts that are new to a recipient: what he signed, and in this node's words at most ten
+-- thousand names of what he acknowledged, which is what the other side remembers. Answers the domains to nudge.
 create function tell_new_hosts(
   p_recipient bytea, p_self bytea, p_now bigint, p_forget_after bigint, p_remember_until bigint
 ) returns text[] language plpgsql as $$
@@ -685,7 +692,8 @@ begin
     select statement_id from early_acknowledgements where recipient = p_recipient and name = any (p_names)
     union
     select id from statements
-      where recipient = p_recipient and signer = p_recipient and signature is not null and names && p_names
+      where recipient = p_recipient and signer = p_recipient and signature is not null
+        and kind = 'acknowledgement' and names && p_names
   ) said where exists (select from statements s where s.id = said.id);
   v_own := array(
     select a.name from acknowledged_names(p_recipient, p_names, p_now, p_forget_after, 10000) a

@@ -11,7 +11,7 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists))\.ts$/
+  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|permissions\/(?:rule|fees-elsewhere)|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists|permissions))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {
@@ -24,7 +24,7 @@ const OWNERS = {
   undici: /^federation\/channel\//,
   re2js: /^federation\/phip\/box-expression\.ts$/,
   '@bsv/overlay': /^federation\/overlay\//,
-  '@bsv/sdk': /^(?:federation\/overlay|src\/(?:cli|transactions|payments))\//,
+  '@bsv/sdk': /^(?:federation\/overlay\/|src\/(?:cli\/|transactions\/|payments\/node-wallet\.ts$))/,
   secp256k1: /^src\/curve\//,
   'tiny-secp256k1': /^src\/curve\//,
   'prom-client': /^src\/metrics\.ts$/,
@@ -40,7 +40,7 @@ const IMPURE_CODE = /\bDate\.now\(|\bfetch\(|\bset(?:Timeout|Interval)\(|\bperfo
 /** What stands above both halves: the composition root, and the commands of the program. */
 const ABOVE = /^src\/(?:node\.ts$|cli\/)/
 
-const SEPARATE = /^federation\/(api|delivery|overlay|sync)\//
+const SEPARATE = /^federation\/(api|delivery|overlay|quotes|sync)\//
 /** Keeping hosts in step stands on delivering. */
 const STANDS_ON = new Set(['sync delivery'])
 const ENVIRONMENT = /^src\/(?:config[^/]*|main)\.ts$/

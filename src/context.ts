@@ -7,6 +7,7 @@ import type { Logger } from './logger.js'
 import type { Metrics } from './metrics.js'
 import type { OperatorLists } from './operator-lists.js'
 import type { PaymentCheck } from './payments/payment-check.js'
+import type { FeesElsewhere } from './permissions/fees-elsewhere.js'
 import type { Rates } from './rates/rates.js'
 import type { Database } from './storage/database.js'
 import type { StoredMessages } from './storage/messages.js'
@@ -36,6 +37,8 @@ export interface Context {
   readonly metrics: Metrics
   readonly rates: Rates
   readonly operatorLists: OperatorLists
+  /** What this node takes for a message, satoshis by box; none where it has no wallet to take it. */
+  readonly deliveryFees: ReadonlyMap<string, number>
   readonly payments: PaymentCheck
 }
 
@@ -55,6 +58,5 @@ export interface LocalContext extends Context {
   readonly forwarding: Forwarding
   readonly sentMessages: SentMessages
   readonly storedMessages: StoredMessages
-  /** What this node takes for a message, satoshis by box; none where it has no wallet to take it. */
-  readonly deliveryFees: ReadonlyMap<string, number>
+  readonly feesElsewhere: FeesElsewhere
 }

@@ -3,8 +3,10 @@ import { Pauses } from './pauses.js'
 
 /** What is looked for: without it a document is parsed as any other. */
 const MEMBER = Buffer.from('"payment"')
-/** Bytes worked on between two looks at the clock. */
+/** Bytes between two thoughts of pausing. */
 const STEP = 65_536
+/** Reading numbers one by one costs as much as other work on so many times their bytes. */
+const DEARNESS = 4
 /** More than any message has: those of arrays that are not taken out. */
 const MOST_ELEMENTS = 600_000
 
@@ -141,7 +143,7 @@ class TransactionFinder {
     let pauseAt = this.#at + STEP
     for (;;) {
       if (this.#at >= pauseAt) {
-        await this.#pauses.after(this.#at - pauseAt + STEP)
+        await this.#pauses.after(DEARNESS * (this.#at - pauseAt + STEP))
         pauseAt = this.#at + STEP
       }
       if (areNamed && !this.#skipIndex(count)) return undefined

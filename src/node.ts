@@ -6,6 +6,11 @@ import { type Dependency, healthz, readyz } from './api/health.js'
 import { listMessages } from './api/list-messages.js'
 import { messageStream } from './api/message-stream.js'
 import { metrics as metricsEndpoint } from './api/metrics.js'
+import { deletePermission } from './api/permission-delete.js'
+import { getPermission } from './api/permission-get.js'
+import { listPermissionsOfCaller } from './api/permission-list.js'
+import { quotePermission } from './api/permission-quote.js'
+import { setPermission } from './api/permission-set.js'
 import { sendMessage } from './api/send-message.js'
 import { streamTicket } from './api/stream-ticket.js'
 import { createApp } from './app.js'
@@ -161,6 +166,8 @@ async function start(
     metrics,
     rates,
     operatorLists,
+    // Without a wallet nobody could take them.
+    deliveryFees: wallet === undefined ? new Map() : config.deliveryFees,
     payments: new PaymentCheck({
       config,
       curve,
@@ -184,8 +191,7 @@ async function start(
     forwarding: federation.forwarding,
     sentMessages: new SentMessages(database, keys.publicKey, config.limits),
     storedMessages: new StoredMessages(database, { self: keys.publicKey, ...config.limits }),
-    // Without a wallet nobody could take them.
-    deliveryFees: wallet === undefined ? new Map() : config.deliveryFees
+    feesElsewhere: federation.feesElsewhere
   }
 
   const draining = { active: false }
@@ -244,7 +250,18 @@ async function start(
   const endpoints = priced(
     [
       ...mountEndpoints<LocalContext>(
-        [sendMessage, listMessages, acknowledgeMessage, streamTicket, messageStream],
+        [
+          sendMessage,
+          listMessages,
+          acknowledgeMessage,
+          streamTicket,
+          messageStream,
+          setPermission,
+          deletePermission,
+          getPermission,
+          listPermissionsOfCaller,
+          quotePermission
+        ],
         local
       ),
       ...federation.endpoints

@@ -19,7 +19,7 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
   method: 'GET',
   path: '/.well-known/peerserv',
   authenticated: false,
-  async handler(_request, { config, keys }) {
+  async handler(_request, { config, deliveryFees, keys }) {
     const { limits } = config
     return {
       headers: { 'cache-control': `public, max-age=${MAX_AGE}` },
@@ -46,7 +46,7 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
           timeToLive: limits.timeToLive,
           rates: limits.rates
         },
-        fees: {}
+        fees: { delivery: Object.fromEntries(deliveryFees) }
       }
     }
   }

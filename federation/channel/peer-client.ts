@@ -24,7 +24,7 @@ export interface PeerHost {
   readonly operatorKey: IdentityKey
 }
 
-export interface PostOptions {
+export interface CallOptions {
   /** Bytes; 64 KiB if absent. */
   readonly maximumAnswerBytes?: number
   readonly timeouts?: Partial<Timeouts>
@@ -80,7 +80,22 @@ export interface PeerClient {
    * @throws PeerError
    * @throws OutboundError; `before-sent` means that nothing of the body has left
    */
-  post(host: PeerHost, path: string, body: object, options?: PostOptions): Promise<PeerAnswer>
+  post(host: PeerHost, path: string, body: object, options?: CallOptions): Promise<PeerAnswer>
+  /**
+   * The same without a body.
+   *
+   * @param query without `?`
+   */
+  get(host: PeerHost, path: string, query: string, options?: CallOptions): Promise<PeerAnswer>
+}
+
+/** What is asked, beside whom. */
+interface Call {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** With `?`, or empty. */
+  readonly query: string
+  readonly body: Uint8Array | undefined
 }
 
 /**
@@ -107,15 +122,23 @@ class SessionClient implements PeerClient {
     return this.#options.clock.now() < acquaintance.provenAt + KEY_MILLISECONDS ? acquaintance.key : undefined
   }
 
-  async post(host: PeerHost, path: string, body: object, options: PostOptions = {}): Promise<PeerAnswer> {
+  post(host: PeerHost, path: string, body: object, options: CallOptions = {}): Promise<PeerAnswer> {
     const payload = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body))
+    return this.#call(host, { method: 'POST', path, query: '', body: payload }, options)
+  }
+
+  get(host: PeerHost, path: string, query: string, options: CallOptions = {}): Promise<PeerAnswer> {
+    return this.#call(host, { method: 'GET', path, query: `?${query}`, body: undefined }, options)
+  }
+
+  async #call(host: PeerHost, call: Call, options: CallOptions): Promise<PeerAnswer> {
     const session = await this.#sessionWith(host, options.timeouts)
-    const first = await this.#exchange(host.domain, session, path, payload, options)
+    const first = await this.#exchange(host.domain, session, call, options)
     if (first.isAuthentic) return withJson(first.answer)
     if (!saysStaleSession(first.answer)) throw unauthenticated(first.answer)
     this.#forget(host.domain, session)
     const renewed = await this.#sessionWith(host, options.timeouts)
-    const second = await this.#exchange(host.domain, renewed, path, payload, options)
+    const second = await this.#exchange(host.domain, renewed, call, options)
     if (second.isAuthentic) return withJson(second.answer)
     throw unauthenticated(second.answer)
   }
@@ -159,21 +182,20 @@ class SessionClient implements PeerClient {
   async #exchange(
     domain: string,
     session: PeerSession,
-    path: string,
-    body: Uint8Array,
-    options: PostOptions
+    { method, path, query, body }: Call,
+    options: CallOptions
   ): Promise<{ readonly answer: Answer; readonly isAuthentic: boolean }> {
     const { door, keys, clock } = this.#options
     const requestId = randomBytes(32)
     const nonce = randomBytes(32).toString('base64')
-    const request = { requestId, method: 'POST', path, query: '', headers: [CONTENT_TYPE], body: [body] }
-    const preimage = requestPreimage(request)
+    const headers = body === undefined ? [] : [CONTENT_TYPE]
+    const preimage = requestPreimage({ requestId, method, path, query, headers, body: body ? [body] : [] })
     const invoiceNumber = `${AUTH_INVOICE}${nonce} ${session.peerNonce}`
     const answer = await door.request({
-      url: this.#urlOf(domain, path),
-      method: 'POST',
+      url: this.#urlOf(domain, path + query),
+      method,
       headers: {
-        [CONTENT_TYPE.name]: CONTENT_TYPE.value,
+        ...Object.fromEntries(headers.map(({ name, value }) => [name, value])),
         'x-bsv-auth-version': AUTH_VERSION,
         'x-bsv-auth-identity-key': keys.identityKey,
         'x-bsv-auth-nonce': nonce,
@@ -181,7 +203,7 @@ class SessionClient implements PeerClient {
         'x-bsv-auth-request-id': requestId.toString('base64'),
         'x-bsv-auth-signature': keys.sign(preimage, invoiceNumber, session.peerKeyBytes).toString('hex')
       },
-      body,
+      ...(body === undefined ? {} : { body }),
       maximumAnswerBytes: options.maximumAnswerBytes ?? PEER_ANSWER_BYTES,
       timeouts: options.timeouts ?? {}
     })

@@ -7,6 +7,7 @@ import { acknowledgementText } from '../../src/acknowledgement.js'
 import { identityKeyBytes } from '../../src/keys/identity-key.js'
 import { signPortably } from '../../src/keys/portable-signature.js'
 import { signedMessageText } from '../../src/message.js'
+import { permissionText } from '../../src/permissions/rule.js'
 import { ABSENT, CONTAINERS, CONTROL, TEXTS, VALUES, ZEROS } from '../support/bad-input.js'
 import { type ClientSession, TestUser } from '../support/client.js'
 import type { TestNode } from '../support/nodes.js'
@@ -34,6 +35,9 @@ export const otherCalls: readonly { readonly method: 'GET' | 'POST'; readonly pa
   { method: 'POST', path: '/submit' },
   { method: 'POST', path: '/reconcile' },
   { method: 'GET', path: '/messages/stream' },
+  { method: 'GET', path: '/permissions/get' },
+  { method: 'GET', path: '/permissions/list' },
+  { method: 'GET', path: '/permissions/quote' },
   { method: 'GET', path: '/healthz' },
   { method: 'GET', path: '/readyz' },
   { method: 'GET', path: '/.well-known/peerserv' },
@@ -89,6 +93,7 @@ export function jsonCalls(options: CallsOptions): Call[] {
     ...routingCalls(options),
     propagation(options),
     ...acknowledgements(options),
+    ...permissions(options),
     ...handshakes(options),
     ...overlayCalls(options)
   ]
@@ -265,6 +270,38 @@ function acknowledgements({ caller, recipient }: CallsOptions): Call[] {
       valid: () => ({ recipient: recipient.identityKey, envelopeIds, signature: signed(recipient) }),
       members: { recipient: NONE, ...members },
       limit: 131_072
+    }
+  ]
+}
+
+function permissions({ caller }: CallsOptions): Call[] {
+  const rule = { messageBox: 'ruled', sender: undefined, recipientFee: 5 }
+  const signed = () => {
+    const setAt = Date.now()
+    return {
+      setAt,
+      signature: signPortably(caller.keys, permissionText(caller.identityKey, { ...rule, setAt }))
+    }
+  }
+  const members = { messageBox: TEXTS, sender: ABSENT }
+  return [
+    {
+      path: '/permissions/set',
+      authenticated,
+      valid: () => ({ messageBox: 'free', recipientFee: 0 }),
+      members: { ...members, recipientFee: [...ZEROS, '-1'], sealed: [...ABSENT, 'true'] }
+    },
+    {
+      path: '/permissions/set',
+      authenticated,
+      valid: () => ({ ...rule, ...signed() }),
+      members: { messageBox: NONE, sender: ABSENT, recipientFee: NONE, setAt: NONE, signature: ABSENT }
+    },
+    {
+      path: '/permissions/delete',
+      authenticated,
+      valid: () => ({ messageBox: 'free' }),
+      members
     }
   ]
 }

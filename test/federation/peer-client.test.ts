@@ -5,7 +5,7 @@ import {
   type Timeouts
 } from '../../federation/channel/guarded-fetch.js'
 import { OutboundError } from '../../federation/channel/outbound-error.js'
-import { createPeerClient, type PeerClient, type PostOptions } from '../../federation/channel/peer-client.js'
+import { type CallOptions, createPeerClient, type PeerClient } from '../../federation/channel/peer-client.js'
 import { PeerError } from '../../federation/channel/peer-error.js'
 import { loadCurve } from '../../src/curve/load.js'
 import { KeyDeriver } from '../../src/keys/key-deriver.js'
@@ -56,7 +56,7 @@ describe('the peer client', () => {
     'timeout-before-headers': { headers: 150 },
     timeout: { total: 500 }
   }
-  const post = (operatorKey = peer.identityKey, body: object = { a: 1 }, options: PostOptions = {}) =>
+  const post = (operatorKey = peer.identityKey, body: object = { a: 1 }, options: CallOptions = {}) =>
     client.post({ domain: host.domain, operatorKey }, '/propagateMessage', body, options)
 
   async function failureOf(call: Promise<unknown>): Promise<PeerError | OutboundError> {

@@ -2,6 +2,11 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { acknowledgeMessage } from '../../src/api/acknowledge-message.js'
 import { listMessages } from '../../src/api/list-messages.js'
+import { deletePermission } from '../../src/api/permission-delete.js'
+import { getPermission } from '../../src/api/permission-get.js'
+import { listPermissionsOfCaller } from '../../src/api/permission-list.js'
+import { quotePermission } from '../../src/api/permission-quote.js'
+import { setPermission } from '../../src/api/permission-set.js'
 import { sendMessage } from '../../src/api/send-message.js'
 import { createApp } from '../../src/app.js'
 import { type Limits, readConfiguration } from '../../src/config.js'
@@ -42,7 +47,10 @@ export interface MessageBoxNode {
 }
 
 /** The local half of a node by itself, on a database of its own: no federation, no queue. */
-export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise<MessageBoxNode> {
+export async function startMessageBoxNode(
+  limits: Partial<Limits> = {},
+  parts: Partial<Pick<LocalContext, 'deliveryFees'>> = {}
+): Promise<MessageBoxNode> {
   const databases = await createTestDatabase()
   const clock = new ManualClock()
   const { config } = readConfiguration({ PORT: '0' })
@@ -78,12 +86,26 @@ export async function startMessageBoxNode(limits: Partial<Limits> = {}): Promise
       onRefused: metrics.blocked
     }),
     deliveryFees: new Map(),
+    feesElsewhere: { of: async () => new Map() },
     payments: new PaymentCheck({ config, curve, keys, logger, chainTracker: undefined }),
     connections: new LiveConnections(),
-    forwarding: { matches: () => false, nudge: () => undefined, nudgeStatements: () => undefined }
+    forwarding: { matches: () => false, nudge: () => undefined, nudgeStatements: () => undefined },
+    ...parts
   }
   const epoch = await createSessionEpoch(context.database, clock, context.logger)
-  const endpoints = mountEndpoints([sendMessage, listMessages, acknowledgeMessage], context)
+  const endpoints = mountEndpoints(
+    [
+      sendMessage,
+      listMessages,
+      acknowledgeMessage,
+      setPermission,
+      deletePermission,
+      getPermission,
+      listPermissionsOfCaller,
+      quotePermission
+    ],
+    context
+  )
   const server = createHttpServer(
     createApp({ context, endpoints, epoch, draining: { active: false }, rates })
   )

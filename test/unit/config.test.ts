@@ -57,6 +57,7 @@ describe('configuration', () => {
       drainMilliseconds: 2000,
       giveUpMilliseconds: 604_800_000,
       databaseConnections: 20,
+      deliveryFees: new Map([['notifications', 10]]),
       limits: {
         requestBytes: 16 * 1024 * 1024,
         messageBodyBytes: 1024 * 1024,
@@ -104,6 +105,7 @@ describe('configuration', () => {
       LOG_LEVEL: 'debug',
       SERVER_PRIVATE_KEY: KEY,
       DRAIN_SECONDS: '0.5',
+      DELIVERY_FEES: 'notifications = 5, a=b c=0',
       LIMIT_REQUEST_BYTES: '2MiB',
       LIMIT_BODY_BYTES: '1025',
       LIMIT_LIST_MESSAGES: '3',
@@ -139,7 +141,11 @@ describe('configuration', () => {
       peers: ['https://a.example', 'https://b.example:444/overlay'],
       role: 'worker',
       logLevel: 'debug',
-      drainMilliseconds: 500
+      drainMilliseconds: 500,
+      deliveryFees: new Map([
+        ['notifications', 5],
+        ['a=b c', 0]
+      ])
     })
     const { rates, connections, ...limits } = config.limits
     expect(connections).to.deep.equal({ total: 15, perAddress: 16 })
@@ -206,6 +212,7 @@ describe('configuration', () => {
       PEERS: 'https://ok.example,ftp://a.example',
       TRUSTED_PROXIES: '10.0.0.0/33',
       DRAIN_SECONDS: '-1',
+      DELIVERY_FEES: 'inbox=1,inbox=2',
       LIMIT_REQUEST_BYTES: '16MB',
       LIMIT_RECIPIENTS: '0'
     })
@@ -216,6 +223,7 @@ describe('configuration', () => {
       'PUBLIC_DOMAIN',
       'PEERS',
       'TRUSTED_PROXIES',
+      'DELIVERY_FEES',
       'DRAIN_SECONDS',
       'LIMIT_REQUEST_BYTES',
       'LIMIT_RECIPIENTS'
@@ -223,7 +231,7 @@ describe('configuration', () => {
     expect(problems).to.include('PORT is "80x"; it may be a whole number from 0 to 65535')
     expect(problems).to.include('ROLE is "master"; it may be all, api, worker')
     const error = new ConfigurationError(problems)
-    expect(error.message.split('\n')).to.have.length(10)
+    expect(error.message.split('\n')).to.have.length(11)
   })
 
   it('shows no secret, wherever it was put wrongly', () => {
