@@ -5,6 +5,7 @@ import { LargeAnswers } from './large-answers.js'
 import type { Logger } from './logger.js'
 import { discardBody, isRead, RequestAborted } from './request-body.js'
 import type { Answer, Middleware, RequestContext } from './request-state.js'
+import { whenLeft } from './when-left.js'
 
 /** How long an answer is left to arrive before a connection with an unread request is closed, ms. */
 const LINGER_MILLISECONDS = 500
@@ -83,7 +84,11 @@ function stream(
   { status, headers, body }: Answer & { readonly body: Readable }
 ): void {
   res.writeHead(status, { ...everyAnswer, ...headers })
-  res.once('close', () => body.destroy())
+  whenLeft(res, () => body.destroy())
+  // A body that breaks off ends nothing by itself.
+  body.once('close', () => {
+    if (!body.readableEnded) res.destroy()
+  })
   body.pipe(res)
 }
 

@@ -1,4 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import Router from '@koa/router'
 import Koa from 'koa'
 import { answerErrors, type Draining, sendAnswers, setReply } from './answer.js'
@@ -22,6 +23,7 @@ import { type Rates, UNLIMITED } from './rates/rates.js'
 import { MINIMUM_RATE, type MinimumRate, readBody } from './request-body.js'
 import type { Middleware, RequestContext, RequestState } from './request-state.js'
 import { answerPreflights, EVERY_ANSWER, FOR_BROWSERS, refuseBrowsers } from './response-headers.js'
+import { whenLeft } from './when-left.js'
 
 /** What of the node the app itself needs; endpoints bring their own. */
 export interface AppContext extends Pick<Context, 'logger' | 'clock' | 'curve' | 'keys' | 'metrics'> {
@@ -176,15 +178,21 @@ class ReceivedRequest implements AuthenticatedRequest {
   readonly headers: IncomingHttpHeaders
   readonly body: Buffer
   readonly clientAddress: string
+  readonly #response: ServerResponse
   readonly #query: string
   readonly #caller: Caller | undefined
 
-  constructor({ req, state }: RequestContext) {
+  constructor({ req, res, state }: RequestContext) {
+    this.#response = res
     this.headers = req.headers
     this.body = state.body
     this.clientAddress = state.clientAddress
     this.#query = state.target.query
     this.#caller = state.caller
+  }
+
+  whenLeft(listener: () => void): void {
+    whenLeft(this.#response, listener)
   }
 
   get query(): URLSearchParams {
@@ -204,8 +212,11 @@ class ReceivedRequest implements AuthenticatedRequest {
 /** Stops waiting, not working: what the handler does later still counts, and a repeated request is idempotent. */
 function within(deadlines: Deadlines, reply: Promise<Reply>): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const giveUp = (): void =>
+    const giveUp = (): void => {
       reject(unavailable('ERR_DEADLINE', 'This took too long here. The same request may be sent again.'))
+      // A stream that nobody reads would be fed without end.
+      reply.then(destroyStream, () => undefined)
+    }
     deadlines.begin(giveUp)
     const settle =
       <T>(how: (result: T) => void) =>
@@ -215,6 +226,10 @@ function within(deadlines: Deadlines, reply: Promise<Reply>): Promise<Reply> {
       }
     reply.then(settle(resolve), settle(reject))
   })
+}
+
+function destroyStream({ body }: Reply): void {
+  if (body instanceof Readable) body.destroy()
 }
 
 function refuseUnrouted(endpoints: readonly MountedEndpoint[], rates: Rates): Middleware {

@@ -47,6 +47,8 @@ interface Connection {
   readonly holder: Holder | undefined
   /** Requests that are being answered. */
   answering: number
+  /** A live client's from now on: bounded by live/sockets.ts, and here only in the sum of its address. */
+  isUpgraded: boolean
 }
 
 /**
@@ -60,7 +62,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
 
   server.on('connection', (socket: Socket) => {
     const holder = holderFor(socket)
-    connections.set(socket, { holder, answering: 0 })
+    connections.set(socket, { holder, answering: 0, isUpgraded: false })
     everybody.add(socket, true)
     holder?.waiting.add(socket, true)
     socket.once('close', () => release(socket, holder))
@@ -79,10 +81,21 @@ export function limitConnections(server: Server, limits: ConnectionLimits): void
     connection.holder?.waiting.remove(socket)
     response.once('close', () => {
       connection.answering--
-      if (connection.answering > 0 || !connections.has(socket)) return
+      if (connection.answering > 0 || connection.isUpgraded || !connections.has(socket)) return
       everybody.add(socket, false)
       connection.holder?.waiting.add(socket, false)
     })
+  })
+
+  // It is silent most of the time, and would be the first to be closed for a newcomer.
+  server.prependListener('upgrade', (_request, stream) => {
+    const socket = stream as Socket
+    const connection = connections.get(socket)
+    if (connection === undefined) return
+    connection.isUpgraded = true
+    connections.delete(socket)
+    everybody.remove(socket)
+    connection.holder?.waiting.remove(socket)
   })
 
   function holderFor({ remoteAddress }: Socket): Holder | undefined {

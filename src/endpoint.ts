@@ -40,6 +40,8 @@ export interface EndpointRequest {
   readonly body: Buffer
   /** The client's address as the trusted proxies tell it. */
   readonly clientAddress: string
+  /** Calls back when nobody waits for the answer any more, at once if that is so already. */
+  whenLeft(listener: () => void): void
   /**
    * The body as strict JSON (src/json.ts), parsed at each call.
    *

@@ -65,8 +65,13 @@ const MALFORMED = [400, 'ERR_MALFORMED_REQUEST', 'This is not a well-formed HTTP
  * listening yet.
  *
  * @param limits the defaults of docs/protocol.md, and any number of connections, where absent
+ * @param attach what takes some requests from the app, as sockets do; those are within the limits, too
  */
-export function createHttpServer(app: Koa<RequestState>, limits: Partial<ServerLimits> = {}): Server {
+export function createHttpServer(
+  app: Koa<RequestState>,
+  limits: Partial<ServerLimits> = {},
+  attach: (server: Server) => void = () => undefined
+): Server {
   const { connections, headersMilliseconds, checkMilliseconds, readingRate } = {
     ...DEFAULT_LIMITS,
     ...limits
@@ -74,6 +79,8 @@ export function createHttpServer(app: Koa<RequestState>, limits: Partial<ServerL
   const timing = { headersTimeout: headersMilliseconds, connectionsCheckingInterval: checkMilliseconds }
   const server = createServer({ ...SERVER_OPTIONS, ...timing }, app.callback())
   server.timeout = SILENCE_MILLISECONDS
+  // First, since it may hide requests from whoever listens already.
+  attach(server)
   limitConnections(server, connections)
   closeSlowReaders(server, { minimumRate: readingRate, checkMilliseconds, readQueues: readKernelQueues })
 

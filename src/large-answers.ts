@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { whenLeft } from './when-left.js'
 
 /** Longer answers are written in pieces of this many bytes, each when the one before has left. */
 export const ANSWER_PIECE = 65_536
@@ -19,6 +20,11 @@ export class LargeAnswers {
     this.#mostWaiting = mostWaiting
   }
 
+  /** Of answers that are not read yet. */
+  get waitingBytes(): number {
+    return this.#bytes
+  }
+
   /** The rest of an answer whose head was written. */
   end(response: ServerResponse, body: Buffer): void {
     if (body.length <= ANSWER_PIECE || response.req.method === 'HEAD' || response.destroyed) {
@@ -32,7 +38,7 @@ export class LargeAnswers {
   #wait(response: ServerResponse, length: number): void {
     this.#waiting.set(response, length)
     this.#bytes += length
-    response.once('close', () => {
+    whenLeft(response, () => {
       this.#waiting.delete(response)
       this.#bytes -= length
     })
@@ -40,7 +46,8 @@ export class LargeAnswers {
     for (const [oldest, itsLength] of this.#waiting) {
       if (excess <= 0 || oldest === response) break
       excess -= itsLength
-      oldest.destroy()
+      // Not the answer, which may still wait behind another one and would never say that it is over.
+      oldest.req.socket.destroy()
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createFederation, type FederationOptions } from '../federation/index.js'
 import { isOperator } from '../federation/storage/operators.js'
@@ -29,7 +30,7 @@ import { Arrivals } from './live/arrivals.js'
 import { LiveConnections } from './live/live-connections.js'
 import type { OpenNotifications } from './live/notifications.js'
 import { redisNotifications } from './live/redis-notifications.js'
-import { attachSockets } from './live/sockets.js'
+import { attachSockets, type Sockets } from './live/sockets.js'
 import type { Logger } from './logger.js'
 import { createMetrics } from './metrics.js'
 import { onlyForOperator } from './operator-endpoint.js'
@@ -187,7 +188,7 @@ async function start(
   lifecycle.add('federation', () => federation.close())
   const local: LocalContext = {
     ...context,
-    connections: new LiveConnections(),
+    connections: new LiveConnections(operatorLists),
     forwarding: federation.forwarding,
     sentMessages: new SentMessages(database, keys.publicKey, config.limits),
     storedMessages: new StoredMessages(database, { self: keys.publicKey, ...config.limits }),
@@ -207,7 +208,8 @@ async function start(
     name: string,
     doors: readonly Door[],
     endpoints: MountedEndpoint[],
-    { rates, admission, isForOperator }: { rates: Rates; admission: Admission; isForOperator: boolean }
+    { rates, admission, isForOperator }: { rates: Rates; admission: Admission; isForOperator: boolean },
+    attach?: (server: Server) => void
   ) => {
     const app = createApp({
       context,
@@ -218,10 +220,10 @@ async function start(
       admission,
       isForOperator
     })
-    const server = createHttpServer(app, isForOperator ? {} : limits)
+    const server = createHttpServer(app, isForOperator ? {} : limits, attach)
     const { urls, close } = await listenAt(server, doors)
     lifecycle.add(name, close)
-    return { server, urls }
+    return urls
   }
 
   const steering = onlyForOperator(federation.operatorEndpoints, {
@@ -229,9 +231,7 @@ async function start(
     admit: replay => admitRequest(database, replay)
   })
   const { apiDoors, adminDoor } = doorsOf(config, processNumber)
-  const {
-    urls: [adminUrl]
-  } = await listen(
+  const [adminUrl] = await listen(
     'admin server',
     [adminDoor],
     [...mountEndpoints([metricsEndpoint], context), ...steering],
@@ -272,10 +272,11 @@ async function start(
   let processUrl: string | undefined
   if (config.role !== 'worker') {
     const options = { rates, admission: operatorLists, isForOperator: false }
-    const api = await listen('API server', apiDoors, endpoints, options)
-    ;[url, processUrl] = api.urls
-    const sockets = attachSockets(api.server, { context: local, auth: { keys, curve, clock, epoch } })
-    lifecycle.add('sockets', () => sockets.close())
+    let sockets: Sockets | undefined
+    ;[url, processUrl] = await listen('API server', apiDoors, endpoints, options, server => {
+      sockets = attachSockets(server, { context: local, auth: { keys, curve, clock, epoch } })
+    })
+    lifecycle.add('sockets', () => sockets?.close())
     lifecycle.add('live connections', () => local.connections.close())
   }
 

@@ -40,6 +40,7 @@ export const listMessages: AuthenticatedEndpoint<LocalContext> = {
     if (asked.waitMilliseconds === 0) return answer(await currentMessages(context, caller, asked))
     // Watched before it is read, so that nothing arrives unseen in between.
     const watch = new BoxWatch(context, caller.identityKey, asked.messageBox)
+    request.whenLeft(() => watch.end())
     try {
       const page = await currentMessages(context, caller, asked)
       return answer(page.messages.length > 0 ? page : await newMessages(context, caller, asked, watch))

@@ -23,7 +23,7 @@ export function eventText(recipient: string, id: string, data: string): string {
  * `JSON.stringify(["peerserv event", 1, <recipient>, <event id>, <data>])`. The first event is `ready`, of the same form with the
  * data `{}`: whatever arrives after it is in the stream. A stream that breaks is continued with a new ticket and the last id.
  *
- * Errors: 401 ERR_INVALID_TICKET for one that is not this node's, expired, or was used before; 429 ERR_TOO_MANY_CONNECTIONS.
+ * Errors: 401 ERR_INVALID_TICKET for one that is not this node's, expired, or was used before; 403 ERR_BLOCKED; 429 ERR_TOO_MANY_CONNECTIONS.
  */
 export const messageStream: PublicEndpoint<LocalContext> = {
   method: 'GET',
@@ -43,8 +43,12 @@ export const messageStream: PublicEndpoint<LocalContext> = {
 
 function openStream(context: LocalContext, ticket: StreamTicket): EventStream {
   const { identityKey, messageBoxes, lastEventId } = ticket
+  // First, for it may refuse: a stream that nobody gets would never end.
+  const forget = context.connections.add(identityKey, () => {
+    reader.stop()
+    stream.end()
+  })
   const stream = new EventStream()
-  const forget = context.connections.add(identityKey, () => stream.end())
   const send = async (event: string, cursors: ReadonlyMap<string, Cursor>, data: string): Promise<void> => {
     const id = formatPosition(messageBoxes, cursors)
     const signature = signPortably(context.keys, eventText(identityKey, id, data))

@@ -16,7 +16,7 @@ export class BoxWatch {
     owner: IdentityKey,
     messageBox: string
   ) {
-    this.#disconnect = connections.add(owner, () => this.#over.abort())
+    this.#disconnect = connections.add(owner, () => this.end())
     this.#forget = arrivals.listen(owner, {
       arrived: name => {
         if (name === messageBox) this.#arrived()
@@ -28,7 +28,7 @@ export class BoxWatch {
   /**
    * Resolves when something has arrived since the last call, at once if it has already.
    *
-   * @returns false if nothing did within the time, ms, or the node stops
+   * @returns false if nothing did within the time, ms, or the watch was ended
    */
   async arrival(milliseconds: number): Promise<boolean> {
     if (!this.#hasArrived) {
@@ -40,9 +40,14 @@ export class BoxWatch {
       await Promise.race([arrived, delay(milliseconds, undefined, { signal }).catch(() => undefined)])
       ended.abort()
     }
-    const hasArrived = this.#hasArrived
+    const hasArrived = this.#hasArrived && !this.#over.signal.aborted
     this.#hasArrived = false
     return hasArrived
+  }
+
+  /** Nobody waits any more, or may. */
+  end(): void {
+    this.#over.abort()
   }
 
   stop(): void {

@@ -10,10 +10,14 @@ const BUFFER_BYTES = 256 * 1024
 export class EventStream extends Readable {
   readonly #ping: NodeJS.Timeout
   #drained: (() => void) | undefined
+  #isEnded = false
 
   constructor() {
     super({ highWaterMark: BUFFER_BYTES })
-    this.#ping = setInterval(() => this.push(': here\n\n'), PING_MILLISECONDS)
+    this.#ping = setInterval(() => {
+      // Whoever does not read what is there already needs no more of it.
+      if (!this.#isEnded && this.readableLength === 0) this.push(': here\n\n')
+    }, PING_MILLISECONDS)
     this.once('close', () => {
       clearInterval(this.#ping)
       this.#drained?.()
@@ -27,7 +31,7 @@ export class EventStream extends Readable {
    * @throws Error if it does not read; the stream is over then
    */
   async send(event: string, id: string, data: string): Promise<void> {
-    if (this.destroyed) throw new Error('the stream is over')
+    if (this.#isEnded || this.destroyed) throw new Error('the stream is over')
     if (this.push(`event: ${event}\nid: ${id}\ndata: ${data}\n\n`)) return
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -41,8 +45,10 @@ export class EventStream extends Readable {
     })
   }
 
-  /** Ends it in order. */
+  /** Ends it in order: what was sent before is still read. */
   end(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
     this.push(null)
   }
 

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors.js'
 import type { IdentityKey } from '../keys/identity-key.js'
+import type { OperatorLists } from '../operator-lists.js'
 
 /** Devices and tabs of one user, at one process. */
 const CONNECTIONS_OF_ONE = 64
@@ -8,13 +9,21 @@ const RETRY_SECONDS = 60
 /** Who is connected to wait for messages: sockets, streams and lists that wait. */
 export class LiveConnections {
   readonly #open = new Map<IdentityKey, Set<() => void>>()
+  readonly #lists: OperatorLists
+
+  constructor(lists: OperatorLists) {
+    this.#lists = lists
+    // Whoever only listens asks for nothing that could be refused.
+    lists.onChange(() => this.#end(identityKey => !lists.servesIdentity(identityKey)))
+  }
 
   /**
-   * @param end is called when the node stops
+   * @param end is called when the node stops, or the operator no longer serves this identity
    * @returns to be called when it is over
-   * @throws ApiError 429 ERR_TOO_MANY_CONNECTIONS
+   * @throws ApiError 429 ERR_TOO_MANY_CONNECTIONS; 403 ERR_BLOCKED
    */
   add(identityKey: IdentityKey, end: () => void): () => void {
+    this.#lists.user(identityKey)
     const ends = this.#open.get(identityKey) ?? new Set()
     if (ends.size >= CONNECTIONS_OF_ONE) {
       throw new ApiError(
@@ -34,6 +43,12 @@ export class LiveConnections {
 
   /** Ends all. */
   close(): void {
-    for (const ends of this.#open.values()) for (const end of ends) end()
+    this.#end(() => true)
+  }
+
+  #end(isMeant: (identityKey: IdentityKey) => boolean): void {
+    for (const [identityKey, ends] of this.#open) {
+      if (isMeant(identityKey)) for (const end of ends) end()
+    }
   }
 }

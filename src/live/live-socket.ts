@@ -2,9 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { AuthContext } from '../auth/brc104.js'
 import { type ProvenMessage, SocketAuthentication } from '../auth/socket-authentication.js'
 import { StaleSession } from '../auth/stale-session.js'
+import type { Limits } from '../config.js'
 import type { LocalContext } from '../context.js'
-import { ApiError } from '../errors.js'
+import { ApiError, badRequest } from '../errors.js'
 import { isObject, shownMessageId } from '../message.js'
+import { STRANGER_BODY_LIMIT } from '../request-body.js'
 import type { LiveMessage } from '../storage/live-messages.js'
 import { LiveReader } from './live-reader.js'
 import { handleEvent } from './socket-events.js'
@@ -16,8 +18,10 @@ export interface Connection {
   /** Bytes that wait for the client to read. */
   readonly waitingBytes: number
   send(message: object, bytes: number): void
-  /** Ends it; a client may connect again at once. */
+  /** Ends it when what was sent has left; a client may connect again at once. */
   close(): void
+  /** Ends it now, whatever is on the way. */
+  cut(): void
 }
 
 export interface LiveSocketContext {
@@ -25,8 +29,15 @@ export interface LiveSocketContext {
   readonly auth: AuthContext
 }
 
+/** The longest frame that a client may send, characters: bytes are arrays of numbers in BRC-103 on a socket. */
+export function longestFrame({ messageBodyBytes }: Limits): number {
+  return 4 * messageBodyBytes + 64 * 1024
+}
+
 /** Frames of a client that wait for the one before them; honest clients have one or two under way. */
 const WAITING_FRAMES = 64
+/** All of them together, in frames of the greatest length. */
+const WAITING_LENGTHS = 2
 /** A client that has this much unread is given time, and then up. */
 const WAITING_BYTES = 8 * 1024 * 1024
 const SLOW_MILLISECONDS = 20_000
@@ -47,6 +58,7 @@ export class LiveSocket {
   #reader: LiveReader | undefined
   #forget: (() => void) | undefined
   #waitingFrames = 0
+  #waitingLength = 0
   #last: Promise<void> = Promise.resolve()
 
   constructor(live: LiveSocketContext, connection: Connection) {
@@ -60,10 +72,24 @@ export class LiveSocket {
     return this.#reader !== undefined
   }
 
+  /**
+   * Something comes in, before it is looked at.
+   *
+   * @param length characters
+   */
+  arriving(length: number): void {
+    const isStranger = this.#authentication.identityKey === undefined
+    const most = isStranger
+      ? STRANGER_BODY_LIMIT
+      : WAITING_LENGTHS * longestFrame(this.#live.context.config.limits)
+    this.#waitingLength = length + (this.#waitingFrames === 0 ? 0 : this.#waitingLength)
+    if (this.#waitingLength > most) this.#connection.cut()
+  }
+
   /** Takes one `authMessage` of the client. */
   receive(message: unknown): void {
     if (++this.#waitingFrames > WAITING_FRAMES) {
-      this.#connection.close()
+      this.#connection.cut()
       return
     }
     this.#last = this.#last.then(async () => {
@@ -84,7 +110,8 @@ export class LiveSocket {
   }
 
   async #handle(message: unknown): Promise<void> {
-    if (this.#stopping.signal.aborted || !isObject(message)) return
+    if (this.#stopping.signal.aborted) return
+    if (!isObject(message)) throw badRequest('ERR_INVALID_JSON', 'A message of BRC-103 is an object.')
     const { rates, operatorLists } = this.#live.context
     if (message.messageType !== 'general') {
       await rates.stranger(this.#connection.address)
@@ -107,8 +134,9 @@ export class LiveSocket {
   }
 
   #listen({ caller }: ProvenMessage): void {
-    if (this.#reader !== undefined) return
-    this.#forget = this.#live.context.connections.add(caller.identityKey, () => this.#connection.close())
+    // Whoever is gone by now would be waited for without end.
+    if (this.#reader !== undefined || this.#stopping.signal.aborted) return
+    this.#forget = this.#live.context.connections.add(caller.identityKey, () => this.#connection.cut())
     this.#reader = new LiveReader(this.#live.context, {
       recipient: caller.identityKey,
       deliver: (messageBox, messages) => this.#deliver(messageBox, messages)
@@ -120,7 +148,7 @@ export class LiveSocket {
     const owner = this.#authentication.identityKey
     // Whom the operator blocks hears nothing from that moment on.
     if (owner === undefined || !this.#live.context.operatorLists.servesIdentity(owner)) {
-      this.#connection.close()
+      this.#connection.cut()
       throw new Error('the operator does not serve this identity')
     }
     const eventName = `sendMessage-${owner}-${messageBox}`
@@ -138,7 +166,7 @@ export class LiveSocket {
   async #hasRoom(): Promise<void> {
     for (let waited = 0; this.#connection.waitingBytes > WAITING_BYTES; waited += LOOK_MILLISECONDS) {
       if (waited >= SLOW_MILLISECONDS) {
-        this.#connection.close()
+        this.#connection.cut()
         throw new Error('the client does not read')
       }
       await delay(LOOK_MILLISECONDS, undefined, { signal: this.#stopping.signal })

@@ -3,7 +3,8 @@ import type { Server as HttpServer } from 'node:http'
 import { Server } from 'socket.io'
 import { clientAddressFinder } from '../client-address.js'
 import { refuseUpgrade } from '../http-server.js'
-import { LiveSocket, type LiveSocketContext } from './live-socket.js'
+import { LiveSocket, type LiveSocketContext, longestFrame } from './live-socket.js'
+import { PacketAllowance } from './packet-allowance.js'
 
 export interface Sockets {
   /** Tells every client to connect elsewhere, and closes all. */
@@ -18,9 +19,6 @@ export interface SocketsOptions extends LiveSocketContext {
 /** As stock clients ask for it. */
 const PATH = '/socket.io'
 const PROOF_MILLISECONDS = 15_000
-/** Bytes are arrays of numbers in BRC-103 on a socket, some four characters each. */
-const CHARACTERS_PER_BYTE = 4
-const ENVELOPE_BYTES = 64 * 1024
 /** Of all clients of this process together; a socket costs some 50 KiB. */
 const SOCKETS_AT_MOST = 20_000
 
@@ -36,7 +34,7 @@ export function attachSockets(server: HttpServer, options: SocketsOptions): Sock
     serveClient: false,
     path: PATH,
     destroyUpgrade: false,
-    maxHttpBufferSize: CHARACTERS_PER_BYTE * config.limits.messageBodyBytes + ENVELOPE_BYTES,
+    maxHttpBufferSize: longestFrame(config.limits),
     // Every client is told its own arrivals, signed for it: there are no rooms to keep for it.
     connectTimeout: PROOF_MILLISECONDS,
     perMessageDeflate: false,
@@ -54,7 +52,7 @@ export function attachSockets(server: HttpServer, options: SocketsOptions): Sock
     }
   })
   server.on('upgrade', (request, socket) => {
-    if (request.url?.startsWith(PATH) !== true) refuseUpgrade(socket)
+    if (request.url?.startsWith(`${PATH}/`) !== true) refuseUpgrade(socket)
   })
   // While a client polls, each request must reach this process: a proxy sees by the prefix which one it is.
   io.engine.generateId = () => `${processNumber}.${randomUUID()}`
@@ -74,12 +72,21 @@ export function attachSockets(server: HttpServer, options: SocketsOptions): Sock
         socket.emit('authMessage', message)
       },
       // As if the line had broken, so that clients connect again by themselves.
-      close: () => conn.close()
+      close: () => conn.close(),
+      cut: () => conn.close(true)
+    })
+    const allowance = new PacketAllowance()
+    conn.on('packet', ({ data }: { readonly data?: unknown }) => {
+      if (!allowance.packet()) conn.close(true)
+      else if (typeof data === 'string') live.arriving(data.length)
     })
     const timer = setTimeout(() => {
       if (!live.isProven) socket.disconnect(true)
     }, proofMilliseconds)
-    socket.on('authMessage', (message: unknown) => live.receive(message))
+    socket.on('authMessage', (message: unknown) => {
+      allowance.wasMessage()
+      live.receive(message)
+    })
     socket.on('disconnect', () => {
       clearTimeout(timer)
       live.stop()

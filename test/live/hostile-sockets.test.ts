@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { scheduler } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { expect } from 'chai'
 import { io, type Socket } from 'socket.io-client'
 import { identityKeyBytes } from '../../src/keys/identity-key.js'
 import { attachSockets, type Sockets } from '../../src/live/sockets.js'
 import { TestUser } from '../support/client.js'
 import { type MessageBoxNode, startMessageBoxNode } from '../support/message-box-node.js'
+import { until } from '../support/nodes.js'
 
 type AuthMessage = Record<string, unknown>
 
@@ -136,6 +139,9 @@ describe('hostile sockets', () => {
       'without a signature': (_client, { signature: _signature, ...rest }) => rest,
       'with a payload of no bytes': (_client, good) => ({ ...good, payload: [1, 'a', -1] }),
       'with a payload that is no array': (_client, good) => ({ ...good, payload: { length: 1e9 } }),
+      'that is text': () => 'x',
+      'that is nothing': () => null,
+      'that is a list': () => [],
       'of an unknown type': () => ({
         version: '0.1',
         messageType: 'hello',
@@ -180,7 +186,6 @@ describe('hostile sockets', () => {
   it('answer nothing to events that are not known, and stay', async () => {
     const client = await authenticated()
     for (const data of [null, 'x', [], { a: 1 }]) client.send(client.general('no such event', data))
-    for (const wrong of ['x', null, 5, [], 'authMessage']) client.send(wrong)
     const answer = client.answer()
     client.send(client.general('joinRoom', `${mallory.identityKey}-inbox`))
     expect(client.event(await answer)).to.have.property('eventName', 'joinedRoom')
@@ -190,6 +195,83 @@ describe('hostile sockets', () => {
     const client = await authenticated()
     client.socket.emit('authMessage', 'x'.repeat(4 * node.context.config.limits.messageBodyBytes + 70_000))
     await client.disconnected
+  })
+
+  it('are closed for a large frame before they say who they are', async () => {
+    const client = connect()
+    client.socket.emit('authMessage', 'x'.repeat(70_000))
+    await client.disconnected
+  })
+
+  it('are closed for a flood of what is no message', async () => {
+    const client = await authenticated()
+    for (let i = 0; i < 200; i++) client.socket.emit('x')
+    await client.disconnected
+  })
+
+  it('are closed for frames that together are long, while others are looked at', async () => {
+    const client = await authenticated()
+    const filler = 'x'.repeat(3 * node.context.config.limits.messageBodyBytes)
+    // A statement that waits holds up the frames behind it.
+    await node.databases.database.transaction(async tx => {
+      await tx.query({ name: '', text: 'lock table messages in access exclusive mode' }, [])
+      const roomId = `${alice.identityKey}-inbox`
+      client.send(client.general('sendMessage', { roomId, message: { messageId: 'held', body: 'held' } }))
+      for (let i = 0; i < 6; i++) client.send({ filler })
+      await client.disconnected
+    })
+  })
+
+  it('are cut when the operator blocks their user, and not served until he is unblocked', async () => {
+    const lists = node.context.operatorLists
+    const [blocked, bystander] = [await authenticated(), await authenticated(alice)]
+    lists.replace([{ list: 'block', kind: 'identity', value: mallory.identityKey }])
+    await blocked.disconnected
+    const again = connect()
+    await again.shakeHands()
+    again.send(again.general('authenticated', {}))
+    await again.disconnected
+    const answer = bystander.answer()
+    bystander.send(bystander.general('joinRoom', `${alice.identityKey}-inbox`))
+    expect(bystander.event(await answer)).to.have.property('eventName', 'joinedRoom')
+    lists.replace([])
+    await authenticated()
+  })
+
+  it('leave nobody listening who has gone while his first message was judged', async () => {
+    const { connections, rates } = node.context
+    const [add, judge] = [connections.add, rates.caller]
+    let listening = 0
+    connections.add = (identityKey, end) => {
+      const forget = add.call(connections, identityKey, end)
+      listening++
+      return () => {
+        listening--
+        forget()
+      }
+    }
+    const client = connect()
+    await client.shakeHands()
+    let goOn = (): void => undefined
+    const judged = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const judging = new Promise<void>(resolve => {
+      rates.caller = async () => {
+        resolve()
+        await judged
+      }
+    })
+    client.send(client.general('authenticated', {}))
+    await judging
+    client.socket.disconnect()
+    await until(promisify(server.getConnections.bind(server)), count => count === 0)
+    goOn()
+    await judged
+    await scheduler.yield()
+    expect(listening).to.equal(0)
+    rates.caller = judge
+    connections.add = add
   })
 
   it('are closed for a flood of frames', async () => {

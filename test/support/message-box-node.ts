@@ -68,6 +68,10 @@ export async function startMessageBoxNode(
     store: rateStore,
     isHost: async () => false
   })
+  const operatorLists = new OperatorLists({
+    own: { identityKey: keys.identityKey, domain: config.publicDomain },
+    onRefused: metrics.blocked
+  })
   const context: LocalContext = {
     config: { ...config, limits: allLimits },
     processNumber: 0,
@@ -81,14 +85,11 @@ export async function startMessageBoxNode(
     storedMessages: new StoredMessages(database, { self: keys.publicKey, ...allLimits }),
     metrics,
     rates,
-    operatorLists: new OperatorLists({
-      own: { identityKey: keys.identityKey, domain: config.publicDomain },
-      onRefused: metrics.blocked
-    }),
+    operatorLists,
     deliveryFees: new Map(),
     feesElsewhere: { of: async () => new Map() },
     payments: new PaymentCheck({ config, curve, keys, logger, chainTracker: undefined }),
-    connections: new LiveConnections(),
+    connections: new LiveConnections(operatorLists),
     forwarding: { matches: () => false, nudge: () => undefined, nudgeStatements: () => undefined },
     ...parts
   }
