@@ -44,8 +44,8 @@ const MAX_LEAVES = { lowest: 128, all: 4_096 }
  * Parses a BEEF of either version, atomic or not, and checks its shape: no id without its transaction, nothing
  * twice, ancestors first, every input of an unproven transaction present.
  *
- * The parser of @bsv/sdk counts whatever BUMP names a transaction as its proof, not only the one its index names; so
- * does this one.
+ * Whatever BUMP names a transaction counts as its proof, as for @bsv/sdk where it merges, not only the one its index
+ * names; but that one must name it, too.
  *
  * @throws MalformedError also for bytes behind the end
  */
@@ -58,15 +58,20 @@ export function parseBeef(bytes: Uint8Array): Beef {
     version = reader.uint32()
   }
   if (version !== BEEF_V1 && version !== BEEF_V2) throw new MalformedError('this is not BEEF')
-  const proofs = proofsByTxid(readBumps(reader))
+  const bumps = readBumps(reader)
+  const proofs = proofsByTxid(bumps)
   const transactions = new Map<string, BeefTransaction>()
   let inputs = 0
   for (let left = reader.count(MAX_TRANSACTIONS, 'transactions'); left > 0; left--) {
-    const transaction = version === BEEF_V1 ? readVersion1(reader) : readVersion2(reader)
+    const { transaction, bumpIndex } = version === BEEF_V1 ? readVersion1(reader) : readVersion2(reader)
     inputs += transaction.inputs.length
     if (inputs > MAX_INPUTS) throw new MalformedError(`more than ${MAX_INPUTS} inputs`)
     if (transactions.has(transaction.txid)) throw new MalformedError('a transaction stands twice in the BEEF')
     const proof = proofs.get(transaction.txid)
+    // @bsv/sdk would take the BUMP for its proof all the same.
+    if (bumpIndex !== undefined && bumps[bumpIndex]?.txids.includes(transaction.txid) !== true) {
+      throw new MalformedError('a transaction is not in the BUMP that its index names')
+    }
     if (proof === undefined) requireSources(transaction, transactions)
     transactions.set(transaction.txid, { ...transaction, proof })
   }
@@ -176,18 +181,23 @@ function proofsByTxid(bumps: readonly Bump[]): Map<string, Bump> {
   return proofs
 }
 
-function readVersion1(reader: ByteReader): ParsedTransaction {
-  const transaction = readTransaction(reader)
-  if (reader.uint8() !== 0) reader.varInt() // index of its BUMP
-  return transaction
+interface Entry {
+  readonly transaction: ParsedTransaction
+  /** Of the BUMP that is said to prove it. */
+  readonly bumpIndex: number | undefined
 }
 
-function readVersion2(reader: ByteReader): ParsedTransaction {
+function readVersion1(reader: ByteReader): Entry {
+  const transaction = readTransaction(reader)
+  return { transaction, bumpIndex: reader.uint8() === 0 ? undefined : reader.varInt() }
+}
+
+function readVersion2(reader: ByteReader): Entry {
   const format = reader.uint8()
   if (format !== RAW && format !== RAW_WITH_PROOF)
     throw new MalformedError('a transaction is missing, only its id is there')
-  if (format === RAW_WITH_PROOF) reader.varInt() // index of its BUMP
-  return readTransaction(reader)
+  const bumpIndex = format === RAW_WITH_PROOF ? reader.varInt() : undefined
+  return { transaction: readTransaction(reader), bumpIndex }
 }
 
 function requireSources(transaction: ParsedTransaction, known: ReadonlyMap<string, BeefTransaction>): void {

@@ -171,6 +171,10 @@ describe('BEEF', () => {
       'an input that spends no output': () => bytesOf(spending([source], [toKey], 5)),
       'a coin out of nothing without a claim of a block': () =>
         writeBeef([{ bytes: Uint8Array.from(mined(3).toBinary()), proof: undefined }]),
+      'a transaction that is not in the BUMP it names': () => {
+        // The subject is unproven and ends the BEEF: now it says that the first BUMP proves it.
+        return Buffer.concat([whole.subarray(0, -1), Buffer.of(1, 0)])
+      },
       'an id without its transaction': () => txidOnlyBeef(source.id('hex')),
       'an atomic BEEF of another transaction': () =>
         Buffer.concat([Uint8Array.from(mined(9).toAtomicBEEF()).subarray(0, 36), whole]),

@@ -162,7 +162,10 @@ describeFuzz('fuzz: the handshake', () => {
     if (handshake.authenticated) throw new Error('nobody is known before')
     const json = (): unknown => parseJson(body)
     const query = new URLSearchParams()
-    return handshake.handler({ headers: {}, query, body, clientAddress: '127.0.0.1', json }, auth)
+    return handshake.handler(
+      { headers: {}, query, body, clientAddress: '127.0.0.1', whenLeft() {}, json },
+      auth
+    )
   }
 
   it('answers every message that it takes, and refuses every other with a reason', async () => {
