@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import Router from '@koa/router'
 import Koa from 'koa'
 import { answerErrors, type Draining, sendAnswers, setReply } from './answer.js'
-import { authenticate } from './auth/authenticate.js'
+import { authenticate, type Remember } from './auth/authenticate.js'
 import type { AuthContext } from './auth/brc104.js'
 import type { Caller } from './auth/caller.js'
 import { handshake } from './auth/handshake.js'
@@ -39,6 +39,8 @@ export interface AppOptions {
   readonly rates: Rates
   /** Who is served; everybody if absent. */
   readonly admission?: Admission
+  /** Where the node remembers what it has refused for the time being; absent where nobody is refused so. */
+  readonly remember?: Remember
   /** After which a handler's request is answered 503, ms. */
   readonly handlerMilliseconds?: number
   /** The slowest body that is waited for. */
@@ -140,7 +142,7 @@ function answering(
   deadlines: Deadlines
 ): Middleware {
   const { config, logger } = options.context
-  const { admission = EVERYBODY, bodyRate = MINIMUM_RATE } = options
+  const { admission = EVERYBODY, bodyRate = MINIMUM_RATE, remember = async () => 'fresh' } = options
   const bodyLimit = endpoint.bodyLimit?.(config.limits) ?? config.limits.requestBytes
   const rates = endpoint.unlimited === true ? UNLIMITED : options.rates
   const isForHosts = endpoint.authenticated && endpoint.forHosts === true
@@ -148,7 +150,7 @@ function answering(
   const admit = (caller: IdentityKey): void => admission[callers](caller)
   const read = readerOf(
     endpoint,
-    authenticate({ auth, logger, bodyLimit, bodyRate, rates, isForHosts, admit }),
+    authenticate({ auth, logger, bodyLimit, bodyRate, rates, isForHosts, admit, remember }),
     readPublicBody(bodyLimit, bodyRate, rates)
   )
   const handle = async (ctx: RequestContext): Promise<void> => {

@@ -218,6 +218,7 @@ async function start(
       draining,
       rates,
       admission,
+      remember: replay => admitRequest(database, replay),
       isForOperator
     })
     const server = createHttpServer(app, isForOperator ? {} : limits, attach)

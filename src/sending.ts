@@ -23,7 +23,7 @@ export async function takeMessage(
   const recipients = message.recipients.map(({ recipient }) => recipient)
   const blocked = recipients.filter(recipient => context.operatorLists.blocksIdentity(recipient))
   if (blocked.length > 0) {
-    await refuseForGood(context, caller, context.operatorLists.refusalOfRecipients(blocked))
+    throw context.operatorLists.refusalOfRecipients(blocked)
   }
   await context.rates.sends(identityKey, recipients).catch(error => refuseForGood(context, caller, error))
   return acceptSentMessage(context, caller, message).catch(error => {
@@ -32,9 +32,12 @@ export async function takeMessage(
   })
 }
 
-const PASSING = new Set(['ERR_RATE_LIMITED', 'ERR_MESSAGE_EARLY', 'ERR_BLOCKED'])
+const PASSING = new Set(['ERR_RATE_LIMITED', 'ERR_MESSAGE_EARLY'])
 
-/** What is too much, too early or blocked now would be taken later: then it has to be signed and sent anew. */
+/**
+ * What is too much or too early now would be taken later: then it has to be signed and sent anew. Of whom the operator
+ * blocks, authenticate.ts says so.
+ */
 async function refuseForGood(context: LocalContext, { replay }: Caller, error: unknown): Promise<never> {
   const passes = error instanceof ApiError && PASSING.has(error.code)
   const verdict = passes ? await admitRequest(context.database, replay) : 'fresh'

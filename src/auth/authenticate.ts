@@ -9,6 +9,7 @@ import { type MinimumRate, readBody } from '../request-body.js'
 import type { Middleware, RequestContext } from '../request-state.js'
 import { authRequired, sessionNotFound, unauthorized } from './auth-errors.js'
 import { type AuthContext, Brc104Request } from './brc104.js'
+import type { Caller, ReplayTicket } from './caller.js'
 import { StaleSession } from './stale-session.js'
 
 const BRC104_PREFIX = 'x-bsv-auth-'
@@ -25,7 +26,12 @@ export interface AuthenticateOptions {
   readonly isForHosts: boolean
   /** Throws for callers whom the operator does not serve; counted in their rate all the same. */
   readonly admit: (caller: IdentityKey) => void
+  /** Remembers a request that was not carried out. */
+  readonly remember: Remember
 }
+
+/** @returns `fresh` if the request was not known before */
+export type Remember = (replay: ReplayTicket) => Promise<'fresh' | 'replayed' | 'unknown'>
 
 /**
  * Middleware: proves who is asking and leaves `ctx.state.caller` and `ctx.state.body`, or refuses.
@@ -37,7 +43,7 @@ export interface AuthenticateOptions {
  * client shake hands again.
  */
 export function authenticate(options: AuthenticateOptions): Middleware {
-  const { auth, logger, rates, isForHosts, admit } = options
+  const { auth, logger, rates, isForHosts, admit, remember } = options
   return async (ctx, next) => {
     const visit = rates.visit(ctx.state.clientAddress)
     const { request, caller, body } = await prove(ctx, visit, options)
@@ -47,7 +53,8 @@ export function authenticate(options: AuthenticateOptions): Middleware {
       await rates.caller(caller.identityKey, isForHosts)
       admit(caller.identityKey)
       await next()
-    } catch (error) {
+    } catch (thrown) {
+      const error = await lastingRefusal(thrown, caller, remember)
       if (error instanceof StaleSession) {
         rates.undoCaller(caller.identityKey, isForHosts)
         await visit.refused()
@@ -58,6 +65,17 @@ export function authenticate(options: AuthenticateOptions): Middleware {
       setReply(ctx, errorReply(error, ctx, logger))
     }
     sign(ctx, request, logger)
+  }
+}
+
+/** Whoever is blocked may be served within the hour: what was refused until then must not find itself done after all. */
+async function lastingRefusal(error: unknown, { replay }: Caller, remember: Remember): Promise<unknown> {
+  if (!(error instanceof ApiError) || error.code !== 'ERR_BLOCKED') return error
+  try {
+    const verdict = await remember(replay)
+    return verdict === 'fresh' ? error : new StaleSession(verdict)
+  } catch (failure) {
+    return failure
   }
 }
 
