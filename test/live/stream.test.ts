@@ -1,9 +1,13 @@
 import { expect } from 'chai'
 import { eventText } from '../../src/api/message-stream.js'
 import { verifyPortableSignature } from '../../src/keys/portable-signature.js'
+import { RawConnection } from '../auth/raw-connection.js'
 import { curve, exchange, TestUser } from '../support/client.js'
 import { type ServerEvent, TestEventSource } from '../support/event-source.js'
-import { startTestNode, type TestNode } from '../support/nodes.js'
+import { startTestNode, type TestNode, until } from '../support/nodes.js'
+import { block, unblock } from '../support/operator.js'
+
+const isNothing = (answer: unknown) => answer === true || (Array.isArray(answer) && answer.length === 0)
 
 describe('a stream of messages (Server-Sent Events)', () => {
   let node: TestNode
@@ -133,6 +137,50 @@ describe('a stream of messages (Server-Sent Events)', () => {
     await stream.next()
     await passing.remove()
     await stream.ended
+  })
+
+  it('is ended at every process when the operator blocks its reader, and a list that waits as well', async () => {
+    const streams = [await follow(['inbox']), await follow(['inbox'], undefined, replica)]
+    const waiting = [node, replica].map(at =>
+      bob.post(at.url, '/listMessages', { messageBox: 'inbox', waitSeconds: 20 })
+    )
+    // Both wait by now, or are refused when they come to it.
+    const { json } = await ticket({ messageBoxes: ['inbox'] })
+    const bystander = new TestUser(`stream bystander ${names}`)
+    const other = await bystander.post(node.url, '/messages/streamTicket', { messageBoxes: ['inbox'] })
+    const unharmed = open_(other.json.ticket)
+    expect((await unharmed.next()).event).to.equal('ready')
+    const begin = performance.now()
+    await block(node, 'identity', bob.identityKey)
+    await Promise.all(streams.map(({ ended }) => ended))
+    const answers = await Promise.all(waiting)
+    expect(performance.now() - begin).to.be.below(15_000)
+    for (const { status, json } of answers) expect(status === 403 || json.messages).to.satisfy(isNothing)
+    expect(await open_(json.ticket).status()).to.equal(403)
+    const sent = { recipient: bystander.identityKey, messageBox: 'inbox', body: 'still there' }
+    await alice.post(node.url, '/sendMessage', { message: sent })
+    expect((await unharmed.next()).event).to.equal('message')
+    await unblock(node, 'identity', bob.identityKey)
+  })
+
+  it('does not count a reader who has left, nor one who waited for a list and has left', async () => {
+    for (let i = 0; i < 64; i++) {
+      const session = await bob.session(node.url)
+      const body = Buffer.from(JSON.stringify({ messageBox: 'inbox', waitSeconds: 20 }))
+      const headers = { 'content-type': 'application/json' }
+      const { headers: lines } = bob.sign(session, { method: 'POST', target: '/listMessages', headers, body })
+      const connection = await RawConnection.open(node.url)
+      const head = lines.map(line => line.join(': ')).join('\r\n')
+      connection.write(
+        `POST /listMessages HTTP/1.1\r\nhost: x\r\n${head}\r\ncontent-length: ${body.length}\r\n\r\n${body}`
+      )
+      connection.close()
+    }
+    await until(
+      async () => open_((await ticket({ messageBoxes: ['inbox'] })).json.ticket).status(),
+      status => status === 200,
+      10_000
+    )
   })
 
   it('has at most 64 readers of one identity', async () => {
