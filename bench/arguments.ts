@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { BenchError } from './bench-error.js'
 import { OPERATION_NAMES, type OperationName } from './operations.js'
 
-export type Mode = 'standard' | 'mesh' | 'growth' | 'profile' | 'memory' | 'pauses' | 'hostile'
+export type Mode = 'standard' | 'mesh' | 'growth' | 'profile' | 'memory' | 'pauses' | 'hostile' | 'sockets'
 
 export interface BenchOptions {
   readonly mode: Mode
@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly databaseUrl: string | undefined
   /** Messages that growth loads; a tenth as many boxes, and as many tokens. */
   readonly rows: number
+  /** That are held at once. */
+  readonly sockets: number
   /** Where data folders are made, absolute. */
   readonly directory: string
 }
@@ -31,12 +33,14 @@ Modes (default: every operation against one node, one minute)
   --memory           memory of the node after 10,000 and after 100,000 sends
   --pauses           for how long one large request holds up all others
   --hostile          honest users beside drips, floods and bombs; what is left of those in memory
+  --sockets          idle live clients: how long connecting takes, what each costs in memory
   --profile          writes CPU profiles of the node and says where its time goes
 
 Options
   --quick            a tenth of the work, one round: does it run at all?
   --only <a,b>       these operations: ${OPERATION_NAMES.join(', ')}
   --rows <n>         messages to load for --growth (default 200000; a tenth as many boxes and tokens)
+  --count <n>        live clients for --sockets (default 10000)
   --url <url>        measure a node that runs already
   --pid <n>          its process, to read its CPU and memory
   --database <url>   give the node this empty Postgres instead of its own
@@ -49,10 +53,12 @@ const OPTIONS = {
   memory: { type: 'boolean' },
   pauses: { type: 'boolean' },
   hostile: { type: 'boolean' },
+  sockets: { type: 'boolean' },
   profile: { type: 'boolean' },
   quick: { type: 'boolean' },
   only: { type: 'string' },
   rows: { type: 'string' },
+  count: { type: 'string' },
   url: { type: 'string' },
   pid: { type: 'string' },
   database: { type: 'string' },
@@ -64,7 +70,7 @@ const OPTIONS = {
 export function parseBenchArguments(args: readonly string[]): BenchOptions {
   const values = readOptions(args)
   if (values.help) throw new BenchError(USAGE)
-  const modes = (['mesh', 'growth', 'memory', 'pauses', 'hostile', 'profile'] as const).filter(
+  const modes = (['mesh', 'growth', 'memory', 'pauses', 'hostile', 'sockets', 'profile'] as const).filter(
     mode => values[mode]
   )
   if (modes.length > 1) throw new BenchError(`--${modes.join(' and --')} are different runs.`)
@@ -80,6 +86,7 @@ export function parseBenchArguments(args: readonly string[]): BenchOptions {
     pid: values.pid === undefined ? undefined : parseNumber('pid', values.pid, 2, 2 ** 22),
     databaseUrl: values.database,
     rows: parseNumber('rows', values.rows ?? '200000', 1_000, 100_000_000),
+    sockets: parseNumber('count', values.count ?? (values.quick ? '1000' : '10000'), 1, 15_000),
     directory: resolve(values.directory ?? tmpdir())
   }
 }

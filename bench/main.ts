@@ -11,6 +11,7 @@ import { meshText, runMesh } from './mesh.js'
 import { pausesText, runPauses } from './pauses.js'
 import { profileText, runProfile } from './profile.js'
 import { rounded } from './report.js'
+import { runSockets, socketsText } from './sockets.js'
 import { runStandard, standardText } from './standard.js'
 
 const say = (text: string): void => console.log(text)
@@ -59,6 +60,11 @@ async function run(options: BenchOptions): Promise<object> {
     case 'hostile': {
       const result = await runHostile(options, say)
       say(hostileText(result))
+      return result
+    }
+    case 'sockets': {
+      const result = await runSockets(options, say)
+      say(socketsText(result))
       return result
     }
     case 'profile': {
