@@ -187,14 +187,44 @@ async function dropIndexes(client: pg.Client): Promise<() => Promise<void>> {
   }
 }
 
-/** Hosts of people whom nobody knows; their transactions are of the usual size, and none. */
-async function addTokens(client: pg.Client, count: number): Promise<void> {
+/** Gives one recipient hosts of as many operators, none of which is there. */
+export async function addHostsOf(connectionString: string, recipient: Client, count: number): Promise<void> {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  try {
+    await addTokens(client, count, identityKeyBytes(recipient.identityKey))
+    await client.query('analyze')
+  } finally {
+    await client.end()
+  }
+}
+
+/** How many deliveries are planned or done. */
+export async function countDeliveries(connectionString: string): Promise<number> {
+  const client = new pg.Client({ connectionString })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ count: string }>('select count(*) from deliveries')
+    return Number(rows[0]!.count)
+  } finally {
+    await client.end()
+  }
+}
+
+/**
+ * Hosts of people whom nobody knows; their transactions are of the usual size, and none.
+ *
+ * @param recipient whose hosts all are instead
+ */
+async function addTokens(client: pg.Client, count: number, recipient?: Uint8Array): Promise<void> {
+  const operators = recipient === undefined ? OPERATORS : count
   const now = Date.now()
   // Triggers would have every one of them looked up again.
   await client.query('set session_replication_role = replica')
-  const token = `select sha256(('token ' || i)::bytea) as txid, '\\x02'::bytea || sha256(('recipient ' || i)::bytea) as recipient,
-      '\\x02'::bytea || sha256(('operator ' || i % ${OPERATORS})::bytea) as operator_key,
-      'host-' || i % ${OPERATORS} || '.invalid' as domain, $2::bigint - $1::bigint + i as at
+  const token = `select sha256(('token ' || i)::bytea) as txid,
+      coalesce($3::bytea, '\\x02'::bytea || sha256(('recipient ' || i)::bytea)) as recipient,
+      '\\x02'::bytea || sha256(('operator ' || i % ${operators})::bytea) as operator_key,
+      'host-' || i % ${operators} || '.invalid' as domain, $2::bigint - $1::bigint + i as at
     from generate_series(1, $1::bigint) i`
   const statements = [
     `insert into overlay_transactions (txid, beef) select txid, convert_to(repeat('t', 700), 'UTF8') from (${token}) t`,
@@ -207,7 +237,10 @@ async function addTokens(client: pg.Client, count: number): Promise<void> {
     `insert into phip_hosts (recipient, operator_key, first_seen, live, domain)
      select recipient, operator_key, at, true, domain from (${token}) t`
   ]
-  for (const statement of statements) await client.query(statement, [count, now])
-  await client.query(`insert into overlay_topics (topic, last_score) values ('tm_phip', $1)`, [now])
+  for (const statement of statements) await client.query(statement, [count, now, recipient ?? null])
+  await client.query(
+    `insert into overlay_topics (topic, last_score) values ('tm_phip', $1) on conflict do nothing`,
+    [now]
+  )
   await client.query('set session_replication_role = origin')
 }

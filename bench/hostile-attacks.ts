@@ -2,10 +2,10 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { allBombs, explode } from './bombs.js'
 import { Client, Connections, type PreparedRequest } from './client.js'
-import { forgedSends, limitedRequest, strangersHandshake } from './hostile-requests.js'
+import { forgedSends, limitedRequest, sendsToMany, strangersHandshake } from './hostile-requests.js'
 
 /** What others do to a node while its users go on. */
-export const ATTACKS = ['drips', 'bad-signatures', 'handshakes', 'bombs', 'limited'] as const
+export const ATTACKS = ['drips', 'bad-signatures', 'handshakes', 'bombs', 'limited', 'tokens'] as const
 export type AttackName = (typeof ATTACKS)[number]
 
 /** Connections that drip. */
@@ -34,6 +34,8 @@ export async function startAttack(name: AttackName, url: string): Promise<Attack
       return flood(url, strangersHandshake)
     case 'limited':
       return flood(url, limitedRequest)
+    case 'tokens':
+      return flood(url, await sendsToMany(url, 64))
     case 'bad-signatures':
       return flood(url, await forgedSends(url, 64))
   }

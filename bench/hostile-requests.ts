@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { AUTH_VERSION } from '../src/auth/brc104.js'
 import { loadCurve } from '../src/curve/load.js'
-import { Client, Connections, jsonRequest, type PreparedRequest, withBadSignature } from './client.js'
+import {
+  Client,
+  Connections,
+  jsonRequest,
+  type PreparedRequest,
+  type Session,
+  withBadSignature
+} from './client.js'
 import { sendRequest } from './requests.js'
 
 const curve = loadCurve()
@@ -42,6 +49,24 @@ export async function forgedSends(url: string, sessions: number): Promise<() => 
   await connections.close()
   let next = 0
   return () => from(anyAddress(), forged[next++ % forged.length]!)
+}
+
+/** Has as many hosts as he likes: tokens are free. */
+export const MANY_HOSTS = new Client('of many hosts')
+
+/** @returns makes messages to a recipient of 10,000 hosts, by senders who are proven */
+export async function sendsToMany(url: string, senders: number): Promise<() => PreparedRequest> {
+  const connections = new Connections(url, 4)
+  const recipient = await MANY_HOSTS.open(connections)
+  const sessions: Session[] = []
+  for (let i = 0; i < senders; i++) sessions.push(await new Client(`sender to many ${i}`).open(connections))
+  await connections.close()
+  let next = 0
+  return () => {
+    // It goes to other hosts, so it has to look sealed.
+    const body = JSON.stringify({ encryptedMessage: randomBytes(60).toString('base64') })
+    return from(anyAddress(), sendRequest(sessions[next++ % senders]!, recipient, 'many', body))
+  }
 }
 
 /** Of one address that has nothing left to spend. */

@@ -44,6 +44,7 @@ describe('bench of hostile input', function () {
     )
     const text = hostileText({
       alone: latency,
+      deliveries: 4,
       under: under as Parameters<typeof hostileText>[0]['under'],
       memory: {
         steps: [{ what: 'before', node: 2 ** 27, p50: 3 }],
