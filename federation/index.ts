@@ -9,6 +9,7 @@ import { operatorEndpoints } from './api/operator.js'
 import { overlayEndpoints } from './api/overlay.js'
 import { propagateAcknowledgement } from './api/propagate-acknowledgement.js'
 import { propagateMessage } from './api/propagate-message.js'
+import { propagatePermission } from './api/propagate-permission.js'
 import { reconcile as reconcileEndpoint } from './api/reconcile.js'
 import { revokeRouting } from './api/revoke-routing.js'
 import { createOutboundDoor, type OutboundDoorOptions } from './channel/guarded-fetch.js'
@@ -132,6 +133,7 @@ export async function createFederation(context: Context, options: FederationOpti
         authorizeSending,
         propagateMessage,
         propagateAcknowledgement,
+        propagatePermission,
         reconcileEndpoint,
         deliveryStatus,
         nodeDocument,

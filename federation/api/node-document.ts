@@ -8,6 +8,7 @@ const EXTENSIONS = [
   'delivery-status',
   'withdrawal',
   'acknowledgement-sync',
+  'permission-sync',
   'reconciliation'
 ]
 

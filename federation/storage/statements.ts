@@ -61,7 +61,14 @@ export interface DueStatement {
   readonly host_key: Buffer
   readonly recipient: Buffer
   readonly attempts: number
+  readonly kind: 'acknowledgement' | 'permission'
+  /** Of acknowledged messages. */
   readonly names: Buffer[]
+  /** Of a rule; sender empty: everybody, fee null: none any more. */
+  readonly message_box: string | null
+  readonly sender: Buffer | null
+  readonly recipient_fee: number | null
+  readonly set_at: number | null
   /** Null: this node's own word, not signed yet. */
   readonly signature: string | null
   /** Where a live token says that the host is now; null if none names it any more. */
@@ -73,8 +80,8 @@ export interface DueStatement {
 
 const CLAIM = statement(
   'claim-statements',
-  `select d.id, d.claim, d.host_key, d.recipient, d.attempts, s.names, s.signature, h.domain as live_domain,
-    h.box_expression as live_expression,
+  `select d.id, d.claim, d.host_key, d.recipient, d.attempts, s.kind, s.names, s.message_box, s.sender,
+    s.recipient_fee, s.set_at, s.signature, h.domain as live_domain, h.box_expression as live_expression,
     exists (select from destinations b where b.domain = d.domain) as failing
   from claim_statements($1::text, $2::bigint, $3::bigint, $4::integer) d
   join statements s on s.id = d.statement_id
@@ -152,7 +159,7 @@ const TELL_NEW = statement(
 )
 
 /**
- * Plans what a recipient has acknowledged here for hosts that are new to him.
+ * Plans what a recipient has acknowledged here, and his signed rules, for hosts that are new to him.
  *
  * @param timeToLive seconds
  * @returns domains to nudge

@@ -1,6 +1,4 @@
-import { acknowledgementText, NAMES_AT_MOST } from '../../src/acknowledgement.js'
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
-import { signPortably } from '../../src/keys/portable-signature.js'
 import { blameHost } from '../delivery/host-failure.js'
 import { type Attempt, judgeAnswer, judgeFailure } from '../delivery/outcome.js'
 import { waitAfter } from '../delivery/retry-policy.js'
@@ -16,9 +14,7 @@ import {
   tellNewHosts
 } from '../storage/statements.js'
 import type { SyncContext } from './context.js'
-
-/** What a host must name in its document to be told anything. */
-export const ACKNOWLEDGEMENT_SYNC = 'acknowledgement-sync'
+import { callsFor, type StatementCall } from './statement-calls.js'
 
 /** Statements claimed at once. */
 const CLAIMED_AT_ONCE = 100
@@ -26,14 +22,6 @@ const CLAIMED_AT_ONCE = 100
 const CALLS_AT_ONCE = 4
 /** Longer than a round of calls can take (the door outward gives up after 15 s each), ms. */
 const CLAIM_MILLISECONDS = 60_000
-
-/** Statements that one call carries. */
-interface Call {
-  readonly due: readonly [DueStatement, ...DueStatement[]]
-  readonly names: readonly Buffer[]
-  /** Undefined: this node's own word. */
-  readonly signature: string | undefined
-}
 
 /**
  * Passes on what is due at a domain until nothing is, or the domain fails. Like `drain` for messages: any number of
@@ -50,7 +38,7 @@ export async function passOnStatements(context: SyncContext, domain: string): Pr
   }
 }
 
-/** Plans what was acknowledged here for hosts that are new to a recipient, and a comparison with them. */
+/** Plans what was said here for hosts that are new to a recipient, and a comparison with them. */
 export async function tellNew(context: SyncContext, recipient: string): Promise<void> {
   const { clock, config, database, forwarding, keys } = context
   const key = Buffer.from(recipient, 'hex')
@@ -85,20 +73,10 @@ async function stillDue(
 
 /** False if the host is failing. */
 async function passOn(context: SyncContext, domain: string, due: readonly DueStatement[]): Promise<boolean> {
-  const calls = callsFor(due)
   const beganAt = context.clock.now()
+  let calls: readonly StatementCall[]
   try {
-    const understands = await context.extensions.has(domain, ACKNOWLEDGEMENT_SYNC)
-    if (understands === undefined) {
-      const wait = waitAfter(due[0]!.attempts, undefined, context.random())
-      await deferStatements(context.database, due, context.clock.now() + wait)
-      return true
-    }
-    if (!understands) {
-      // A plain BRC-34 host: nothing would be understood there.
-      await endStatements(context.database, due)
-      return true
-    }
+    calls = await understood(context, domain, callsFor(due))
   } catch (error) {
     await settle(context, domain, due, beganAt, judgeFailure(error))
     return false
@@ -119,44 +97,37 @@ async function passOn(context: SyncContext, domain: string, due: readonly DueSta
   return true
 }
 
-/** This node's own words about one recipient go together; what others signed goes as they signed it. */
-function callsFor(due: readonly DueStatement[]): Call[] {
-  const calls: Call[] = []
-  const own = new Map<string, { due: [DueStatement, ...DueStatement[]]; names: Map<string, Buffer> }>()
-  for (const statement of due) {
-    const { names, signature } = statement
-    if (signature !== null) {
-      calls.push({ due: [statement], names, signature })
-      continue
+/**
+ * The calls that the host knows. A plain BRC-34 host would understand nothing, an older one not all.
+ *
+ * @throws OutboundError where it cannot be asked
+ */
+async function understood(
+  { clock, database, extensions, random }: SyncContext,
+  domain: string,
+  calls: readonly StatementCall[]
+): Promise<StatementCall[]> {
+  const known: StatementCall[] = []
+  for (const call of calls) {
+    const understands = await extensions.has(domain, call.extension)
+    if (understands === true) known.push(call)
+    else if (understands === false) await endStatements(database, call.due)
+    else {
+      const wait = waitAfter(call.due[0].attempts, undefined, random())
+      await deferStatements(database, call.due, clock.now() + wait)
     }
-    const key = statement.host_key.toString('hex') + statement.recipient.toString('hex')
-    let call = own.get(key)
-    if (call === undefined || call.names.size + names.length > NAMES_AT_MOST) {
-      if (call !== undefined) calls.push(ownCall(call))
-      call = { due: [statement], names: new Map() }
-      own.set(key, call)
-    } else call.due.push(statement)
-    for (const name of names) call.names.set(name.toString('hex'), name)
   }
-  for (const call of own.values()) calls.push(ownCall(call))
-  return calls
+  return known
 }
 
-function ownCall(call: { due: Call['due']; names: ReadonlyMap<string, Buffer> }): Call {
-  return { due: call.due, names: [...call.names.values()], signature: undefined }
-}
-
-async function makeCall(context: SyncContext, domain: string, call: Call): Promise<Attempt> {
-  const { keys, peers } = context
-  const [first] = call.due
-  const recipient = identityKeyFromBytes(first.recipient)
-  const envelopeIds = call.names.map(name => name.toString('hex'))
-  const signature = call.signature ?? signPortably(keys, acknowledgementText(recipient, envelopeIds))
-  const host = { domain, operatorKey: identityKeyFromBytes(first.host_key) }
+async function makeCall(
+  { keys, peers }: SyncContext,
+  domain: string,
+  { due, path, body }: StatementCall
+): Promise<Attempt> {
+  const host = { domain, operatorKey: identityKeyFromBytes(due[0].host_key) }
   try {
-    return judgeAnswer(
-      await peers.post(host, '/propagateAcknowledgement', { recipient, envelopeIds, signature })
-    )
+    return judgeAnswer(await peers.post(host, path, body(keys)))
   } catch (error) {
     return judgeFailure(error)
   }
@@ -185,7 +156,7 @@ async function settle(
     return true
   }
   if (due.some(({ failing }) => failing)) await clearFailures(database, domain)
-  const [{ recipient, attempts }] = due as Call['due']
+  const [{ recipient, attempts }] = due as StatementCall['due']
   const outcome = attempt.outcomeOf(identityKeyFromBytes(recipient))
   if (outcome.state === 'deferred') {
     await deferStatements(database, due, now + waitAfter(attempts, outcome.retryAfter, random()))

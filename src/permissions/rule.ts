@@ -22,6 +22,8 @@ export interface SignedRule extends RuleName {
 
 /** Rules of one recipient at most; of each the latest signature is kept. */
 export const RULES_AT_MOST = 10_000
+/** In one call between hosts at most; each has a signature to verify. */
+export const RULES_AT_ONCE = 50
 /** A thousand coins. */
 const MOST_SATOSHIS = 1e11
 

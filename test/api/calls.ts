@@ -274,7 +274,7 @@ function acknowledgements({ caller, recipient }: CallsOptions): Call[] {
   ]
 }
 
-function permissions({ caller }: CallsOptions): Call[] {
+function permissions({ caller, recipient }: CallsOptions): Call[] {
   const rule = { messageBox: 'ruled', sender: undefined, recipientFee: 5 }
   const signed = () => {
     const setAt = Date.now()
@@ -284,7 +284,30 @@ function permissions({ caller }: CallsOptions): Call[] {
     }
   }
   const members = { messageBox: TEXTS, sender: ABSENT }
+  const received = () => {
+    const setAt = Date.now()
+    const named = { messageBox: 'ruled', sender: undefined, recipientFee: 5, setAt }
+    const text = permissionText(recipient.identityKey, named)
+    const permission = { ...named, sender: null, signature: signPortably(recipient.keys, text) }
+    return { recipient: recipient.identityKey, permissions: [permission] }
+  }
   return [
+    {
+      path: '/propagatePermission',
+      authenticated,
+      valid: received,
+      members: {
+        recipient: NONE,
+        permissions: NONE,
+        'permissions.0': NONE,
+        'permissions.0.messageBox': NONE,
+        'permissions.0.sender': ABSENT,
+        'permissions.0.recipientFee': NONE,
+        'permissions.0.setAt': NONE,
+        'permissions.0.signature': NONE
+      },
+      limit: 131_072
+    },
     {
       path: '/permissions/set',
       authenticated,

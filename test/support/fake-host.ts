@@ -3,6 +3,7 @@ import { json, type ReceivedRequest, type Script, ScriptedHost } from './peer.js
 import { ServerHalf } from './server-half.js'
 
 const AUTH = 'POST /.well-known/auth'
+const QUOTE = 'GET /permissions/quote'
 const PROPAGATE = 'POST /propagateMessage'
 
 /** A host that proves its key and answers every message in one way. */
@@ -18,6 +19,8 @@ export interface FakeHost {
   /** Lets each call be answered by the script chosen for it; `signed` makes one. */
   answersBy(choose: (message: HandedOn) => Script): void
   signed(status: number, body: object): Script
+  /** How it answers when it is asked what a message costs; like a plain host, if nothing is said. */
+  quotesBy(script: Script): void
   /** Connections accepted so far. */
   readonly connections: number
   /** From now on cuts every connection at once, until the function that it answers is called. */
@@ -43,6 +46,7 @@ export async function startFakeHost(name: string, status = 200, body: object = T
   host.always(PROPAGATE, (request, response) => answer(request, response))
   // A plain BRC-34 host, without a document.
   host.always('GET /.well-known/peerserv', json(404, {}))
+  host.always(QUOTE, half.signed(404, {}))
   // It says nothing of its tokens.
   host.always('POST /lookup', half.signed(503, {}))
   return {
@@ -60,6 +64,7 @@ export async function startFakeHost(name: string, status = 200, body: object = T
     answersBy(choose) {
       answer = (request, response) => choose(messageOf(request))(request, response)
     },
+    quotesBy: script => void host.always(QUOTE, script),
     signed: (signedStatus, signedBody) => half.signed(signedStatus, signedBody),
     cutsConnections: () => host.cutConnections(),
     get connections() {

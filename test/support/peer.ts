@@ -85,7 +85,7 @@ export class ScriptedHost {
     return `127.0.0.1:${this.port}`
   }
 
-  /** @param route for instance `POST /submit` */
+  /** @param route for instance `POST /submit`; without a query: whatever the query is */
   always(route: string, script: Script): this {
     this.#always.set(route, script)
     return this
@@ -136,7 +136,8 @@ export class ScriptedHost {
     const request = { method, path, headers, body }
     this.requests.push(request)
     const route = `${method} ${path}`
-    const script = this.#once.get(route)?.shift() ?? this.#always.get(route)
+    const [withoutQuery = ''] = route.split('?')
+    const script = this.#once.get(route)?.shift() ?? this.#always.get(route) ?? this.#always.get(withoutQuery)
     if (script === undefined) throw new Error('nobody expected this request')
     await script(request, response)
   }

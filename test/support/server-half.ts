@@ -104,8 +104,11 @@ export class ServerHalf {
     writeText(writeText(writer, request.method), path)
     if (query === undefined) writer.writeVarIntNum(-1)
     else writeText(writer, `?${query}`)
-    writeText(writeText(writer.writeVarIntNum(1), 'content-type'), header(request, 'content-type'))
-    writer.writeVarIntNum(request.body.length).write([...request.body])
+    if (request.body.length === 0) writer.writeVarIntNum(0).writeVarIntNum(-1)
+    else {
+      writeText(writeText(writer.writeVarIntNum(1), 'content-type'), header(request, 'content-type'))
+      writer.writeVarIntNum(request.body.length).write([...request.body])
+    }
     const keyID = `${header(request, 'x-bsv-auth-nonce')} ${header(request, 'x-bsv-auth-your-nonce')}`
     const signature = [...Buffer.from(header(request, 'x-bsv-auth-signature'), 'hex')]
     if (header(request, 'x-bsv-auth-identity-key') !== clientKey) throw new Error('another identity key')
