@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { TestUser } from '../support/client.js'
 import { LiveUser } from '../support/live-client.js'
 import { startTestNode, type TestNode } from '../support/nodes.js'
-import { stockWallet } from '../support/stock-client.js'
+import { PayingWallet } from '../support/paying-wallet.js'
 
 /** The stock client writes what it does to the console. */
 async function silently<T>(work: () => Promise<T>): Promise<T> {
@@ -26,13 +26,8 @@ describe('permissions of stock clients', () => {
 
   function newClient() {
     const user = new TestUser(`stock user ${users++} of permissions`)
-    // A batch makes a transaction even where nothing is due.
-    const walletClient = Object.assign(stockWallet(user), { createAction: async () => ({ tx: [1] }) })
-    const client = new MessageBoxClient({
-      walletClient,
-      host: node.url,
-      networkPreset: 'local'
-    })
+    const walletClient = new PayingWallet(user)
+    const client = new MessageBoxClient({ walletClient, host: node.url, networkPreset: 'local' })
     return { user, client, identityKey: user.identityKey }
   }
   const quote = (from: MessageBoxClient, recipient: string | string[], messageBox: string) =>
@@ -77,6 +72,9 @@ describe('permissions of stock clients', () => {
       (await bob.client.checkPeerNotificationStatus(alice.identityKey, node.url))?.status
     expect(await status()).to.equal(undefined)
     expect(await failure(send())).to.include('400')
+    // Whoever asks what it costs pays that.
+    const paid = await silently(() => alice.client.sendNotification(bob.identityKey, 'paid', node.url))
+    expect(paid.status).to.equal('success')
     await bob.client.allowNotificationsFromPeer(alice.identityKey, 0, node.url)
     expect(await status()).to.equal('always_allow')
     const notified = await silently(() => alice.client.sendNotification(bob.identityKey, 'ding', node.url))

@@ -88,12 +88,6 @@ describe('permissions at one node', () => {
     const unpaid = await send(alice, [dave, carol])
     expect(refusal(unpaid)).to.deep.equal({ status: 400, code: 'ERR_MISSING_PAYMENT_TX' })
     expect(unpaid.json.recipients).to.deep.equal([{ recipient: carol.identityKey, recipientFee: 5 }])
-    expect(
-      refusal(await send(alice, carol, 'inbox', { payment: { tx: [1, 2, 3], outputs: [] } }))
-    ).to.deep.equal({
-      status: 503,
-      code: 'ERR_PAYMENT_VALIDATION_UNAVAILABLE'
-    })
     expect(refusal(await send(alice, dave, 'notifications'))).to.deep.equal({
       status: 400,
       code: 'ERR_MISSING_PAYMENT_TX'
@@ -300,14 +294,25 @@ describe('permissions at one node', () => {
 
 describe('what is due', () => {
   let node: MessageBoxNode
+  const [alice, bob, carol, dave] = ['alice', 'bob', 'carol', 'dave'].map(
+    name => new TestUser(`${name} of dues`)
+  ) as [TestUser, TestUser, TestUser, TestUser]
+  const wallet = new PayingWallet(alice)
+
   before(async () => {
     node = await startMessageBoxNode({}, { deliveryFees: new Map([['priced', 3]]) })
+    for (const [user, recipientFee] of [
+      [bob, 5],
+      [dave, 9]
+    ] as const) {
+      await user.post(node.url, '/permissions/set', { messageBox: 'priced', recipientFee })
+    }
   })
   after(() => node?.stop())
 
-  const send = (from: TestUser, to: TestUser[], messageBox: string, payment?: object, messageId?: string[]) =>
-    from.post(node.url, '/sendMessage', {
-      message: { recipients: to.map(user => user.identityKey), messageBox, body: 'x', messageId },
+  const send = (to: TestUser[], payment?: object, messageId?: string[]) =>
+    alice.post(node.url, '/sendMessage', {
+      message: { recipients: to.map(user => user.identityKey), messageBox: 'priced', body: 'x', messageId },
       payment
     })
   const toNode = (satoshis: number) => ({
@@ -315,21 +320,15 @@ describe('what is due', () => {
     satoshis,
     forAnyone: false
   })
-  const to = (user: TestUser, satoshis: number) => ({ payee: user.identityKey, satoshis, forAnyone: true })
+  const to = (user: TestUser, satoshis: number) => ({
+    payee: user.identityKey,
+    satoshis,
+    forAnyone: true
+  })
 
-  it('is told, and paid messages are stored once', async () => {
-    const [alice, bob, carol, dave] = ['alice', 'bob', 'carol', 'dave'].map(
-      name => new TestUser(`${name} of dues`)
-    ) as [TestUser, TestUser, TestUser, TestUser]
-    for (const [user, recipientFee] of [
-      [bob, 5],
-      [dave, 9]
-    ] as const) {
-      await user.post(node.url, '/permissions/set', { messageBox: 'priced', recipientFee })
-    }
+  it('is told in the order of the request, and what is paid is stored once', async () => {
     const all = [dave, carol, bob]
-    const unpaid = await send(alice, all, 'priced')
-    expect(unpaid.status).to.equal(400)
+    const unpaid = await send(all)
     expect(unpaid.json).to.deep.include({
       code: 'ERR_MISSING_PAYMENT_TX',
       deliveryFee: 3,
@@ -338,31 +337,28 @@ describe('what is due', () => {
         { recipient: bob.identityKey, recipientFee: 5 }
       ]
     })
-    const wallet = new PayingWallet(alice)
-    const payment = await makePayment(wallet, [toNode(3), to(dave, 9), to(bob, 5)])
     const ids = ['1a', '2a', '3a']
-    const sent = await send(alice, all, 'priced', payment, ids)
+    const payment = await makePayment(wallet, [toNode(3), to(dave, 9), to(bob, 5)])
+    const sent = await send(all, payment, ids)
     expect(sent.status, sent.body.toString()).to.equal(200)
     // Again: nothing is due for what is there.
-    expect((await send(alice, all, 'priced', payment, ids)).status).to.equal(200)
+    expect((await send(all, payment, ids)).status).to.equal(200)
     const { json } = await bob.post(node.url, '/listMessages', { messageBox: 'priced' })
     expect(json.messages).to.have.length(1)
-    expect((await send(alice, [carol], 'priced', await makePayment(wallet, [toNode(3)]))).status).to.equal(
-      200
-    )
-    expect((await send(alice, [carol], 'free')).status).to.equal(200)
   })
 
-  it('is what the recipient wants when it is judged', async () => {
-    const [alice, bob] = [new TestUser('hasty alice'), new TestUser('greedy bob')]
-    const ask = (recipientFee: number) =>
-      bob.post(node.url, '/permissions/set', { messageBox: 'inbox', recipientFee })
-    await ask(5)
-    const payment = await makePayment(new PayingWallet(alice), [to(bob, 5)])
-    await ask(6)
-    const answer = await send(alice, [bob], 'inbox', payment)
-    expect(answer.json).to.include({ code: 'ERR_INSUFFICIENT_RECIPIENT_PAYMENT' })
-    await ask(5)
-    expect((await send(alice, [bob], 'inbox', payment)).status).to.equal(200)
+  it('is the fee of the node where the recipient wants nothing', async () => {
+    const unpaid = await send([carol])
+    expect(unpaid.json).to.deep.include({ code: 'ERR_MISSING_PAYMENT_TX', deliveryFee: 3, recipients: [] })
+    expect((await send([carol], await makePayment(wallet, [toNode(3)]))).status).to.equal(200)
+  })
+
+  it('is nothing to those who are blocked: that is told first', async () => {
+    await carol.post(node.url, '/permissions/set', { messageBox: 'priced', recipientFee: -1 })
+    const answer = await send([bob, carol])
+    expect(answer.json).to.deep.include({
+      code: 'ERR_DELIVERY_BLOCKED',
+      blockedRecipients: [carol.identityKey]
+    })
   })
 })
