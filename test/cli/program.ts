@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PassThrough, type Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
+import { ensureCompiled, ROOT } from '../support/compiled.js'
 
 export interface Outcome {
   readonly code: number | null
@@ -55,7 +56,8 @@ export class Program {
 
   /** Starts it with a channel to this process, so that a node does not outlive a test that breaks off. */
   spawn(...args: readonly string[]): ChildProcess & { readonly stdout: Readable; readonly stderr: Readable } {
-    const child = spawn(process.execPath, ['--import', 'tsx', join('src', 'main.ts'), ...args], {
+    ensureCompiled()
+    const child = spawn(process.execPath, [join(ROOT, 'dist', 'src', 'main.js'), ...args], {
       env: this.#environment,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc']
     })

@@ -19,12 +19,12 @@ const MISTAKES: readonly Mistake[] = [
     name: 'answers before the commit',
     changes: [
       {
-        file: 'src/storage/database.ts',
-        from: /const client = await this\.#acquire\(\)\n(\s+let failure: unknown\n\s+try \{\n\s+return await this\.#run)/,
+        file: 'dist/src/storage/database.js',
+        from: /const client = await this\.#acquire\(\);\n(\s+let failure;\n\s+try \{\n\s+return await this\.#run)/,
         to: `const client = await this.#acquire()
       if (statement.name.startsWith('accept-sent')) {
         await client.query('begin')
-        const rows = await this.#run<Row>(client, statement, values)
+        const rows = await this.#run(client, statement, values)
         setTimeout(() => {
           void client.query('commit').finally(() => this.#connections.release(client, false))
         }, 300)

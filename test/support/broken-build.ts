@@ -2,11 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { cp, mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { ensureCompiled, ROOT } from './compiled.js'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** What a node runs from. */
-const SOURCES = ['src', 'federation', 'migrations', 'test/support', 'package.json', 'tsconfig.json']
+const BUILD = ['dist', 'migrations', 'test/support/node-process.js', 'package.json']
 
 /** One place where a copy differs from the product. */
 export interface Change {
@@ -27,7 +26,8 @@ export interface BrokenBuild {
 export async function breakBuild(changes: readonly Change[]): Promise<BrokenBuild> {
   const root = join(tmpdir(), `peerserv-broken-${randomUUID()}`)
   await mkdir(root)
-  for (const source of SOURCES) await cp(join(ROOT, source), join(root, source), { recursive: true })
+  ensureCompiled()
+  for (const path of BUILD) await cp(join(ROOT, path), join(root, path), { recursive: true })
   await symlink(join(ROOT, 'node_modules'), join(root, 'node_modules'))
   for (const { file, from, to } of changes) {
     const path = join(root, file)

@@ -20,7 +20,7 @@ export interface FaultHostOptions {
   /** Requests and deliveries in processes of their own. */
   readonly split: boolean
   readonly environment: Readonly<Record<string, string>>
-  /** Folder with the sources it runs. */
+  /** Folder with the build it runs. */
   readonly root: string | undefined
 }
 

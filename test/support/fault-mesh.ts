@@ -34,7 +34,7 @@ export interface FaultMeshOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Where hosts keep their data, by their position; where it is left open, in a test database. */
   readonly databases?: readonly (HostDatabase | undefined)[]
-  /** Folder with the sources that the hosts run; default: this repository. */
+  /** Folder with the build that the hosts run; default: this repository. */
   readonly root?: string
 }
 

@@ -1,16 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
+import { ensureCompiled, ROOT } from './compiled.js'
 
-const ENTRY = 'test/support/node-process.ts'
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const ENTRY = join('test', 'support', 'node-process.js')
 
 export interface FaultProcessOptions {
   /** For messages of failure. */
   readonly name: string
   /** Its settings; the environment of this process is not passed on. */
   readonly environment: Readonly<Record<string, string>>
-  /** Folder with the sources it runs; default: this repository. */
+  /** Folder with the build it runs; default: this repository. */
   readonly root?: string
 }
 
@@ -41,7 +41,8 @@ export class FaultProcess {
   async start(clockAhead = 0): Promise<void> {
     const { PATH, HOME, TMPDIR } = process.env
     const { environment, root = ROOT } = this.#options
-    const child = spawn(process.execPath, ['--import', 'tsx', ENTRY], {
+    ensureCompiled()
+    const child = spawn(process.execPath, [ENTRY], {
       cwd: root,
       env: { PATH, HOME, TMPDIR, ...environment, TEST_CLOCK_AHEAD: String(clockAhead) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc']

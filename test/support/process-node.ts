@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { TestUser } from './client.js'
+import { ensureCompiled, ROOT } from './compiled.js'
 import { createTestDatabase, type TestDatabase } from './database.js'
 import { freePort } from './nodes.js'
 
@@ -34,7 +34,7 @@ export interface ProcessNodeOptions {
   readonly environment?: Readonly<Record<string, string>>
 }
 
-const ENTRY = fileURLToPath(new URL('node-process.ts', import.meta.url))
+const ENTRY = join(ROOT, 'test', 'support', 'node-process.js')
 
 /** Not started yet. */
 export function createProcessNode({ name, port, databases, environment }: ProcessNodeOptions): ProcessNode {
@@ -56,7 +56,8 @@ export function createProcessNode({ name, port, databases, environment }: Proces
 
   async function launch(clockAhead: number): Promise<void> {
     const { PATH, HOME, TMPDIR } = process.env
-    child = spawn(process.execPath, ['--import', 'tsx', ENTRY], {
+    ensureCompiled()
+    child = spawn(process.execPath, [ENTRY], {
       env: { PATH, HOME, TMPDIR, ...settings, TEST_CLOCK_AHEAD: String(clockAhead) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc']
     })

@@ -1,9 +1,10 @@
-import { readConfiguration } from '../../src/config.js'
-import { createLogger } from '../../src/logger.js'
-import { createNode } from '../../src/node.js'
+import { readConfiguration } from '../../dist/src/config.js'
+import { createLogger } from '../../dist/src/logger.js'
+import { createNode } from '../../dist/src/node.js'
 
 /*
- * A node as a process of its own, started by process-node.ts and fault-process.ts: says `ready` to its parent once it answers, and ends with it.
+ * A node as a process of its own, started by process-node.ts and fault-process.ts: says `ready` to its parent once it
+ * answers, and ends with it. It runs what was compiled, which starts twice as fast as the sources.
  */
 process.on('disconnect', () => process.exit(1))
 
