@@ -36,7 +36,7 @@ export const MEANING_OF_STATUS: Readonly<Record<string, Meaning>> = {
   '410': 'refused',
   '413': 'refused',
   '422': 'refused',
-  '425': 'message waits',
+  '425': 'lane waits',
   '429': 'host fails',
   '4xx': 'refused',
   '503': 'host fails',
@@ -47,7 +47,7 @@ export const MEANING_OF_STATUS: Readonly<Record<string, Meaning>> = {
 /** `httpStatus` in the result of one recipient. */
 export const MEANING_OF_RESULT: Readonly<Record<string, Meaning>> = {
   '408': 'message waits',
-  '425': 'message waits',
+  '425': 'lane waits',
   '429': 'lane waits',
   '4xx': 'refused',
   '503': 'lane waits',

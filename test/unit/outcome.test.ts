@@ -56,7 +56,7 @@ describe('what an answer means', () => {
     [413, 'refused'],
     [418, 'refused'],
     [422, 'refused'],
-    [425, 'message waits'],
+    [425, 'lane waits'],
     [429, 'host fails'],
     [500, 'host or message'],
     [502, 'host or message'],
@@ -74,7 +74,7 @@ describe('what an answer means', () => {
   const results: [number, Meaning][] = [
     ...[400, 401, 402, 403, 404, 409, 410, 413, 422].map((s): [number, Meaning] => [s, 'refused']),
     [408, 'message waits'],
-    [425, 'message waits'],
+    [425, 'lane waits'],
     [429, 'lane waits'],
     [500, 'message waits'],
     [503, 'lane waits'],
