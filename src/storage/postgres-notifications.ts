@@ -29,6 +29,7 @@ class PostgresNotifications implements Notifications {
   #pause = SHORTEST_PAUSE
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
+  #publishing: Promise<unknown> = Promise.resolve()
 
   constructor(connectionString: string, channel: string, listener: NotificationListener, logger: Logger) {
     this.#connectionString = connectionString
@@ -38,15 +39,22 @@ class PostgresNotifications implements Notifications {
     void this.#connect()
   }
 
-  async publish(payload: string): Promise<void> {
-    if (this.#client === undefined) throw new Error('the connection for notifications is away')
-    await this.#client.query('select pg_notify($1, $2)', [this.#channel, payload])
+  publish(payload: string): Promise<void> {
+    // A connection takes one statement at a time.
+    const published = this.#publishing.then(() => this.#publish(payload))
+    this.#publishing = published.catch(() => undefined)
+    return published
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#timer)
     await this.#client?.end().catch(() => undefined)
+  }
+
+  async #publish(payload: string): Promise<void> {
+    if (this.#client === undefined) throw new Error('the connection for notifications is away')
+    await this.#client.query('select pg_notify($1, $2)', [this.#channel, payload])
   }
 
   async #connect(): Promise<void> {
