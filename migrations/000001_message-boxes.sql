@@ -423,7 +423,8 @@ declare
   v_kept_names boolean;
   v_box_ids bigint[];
   v_positions bigint[];
-  v_slot smallint := seen_slot(p_now - 4200000);
+  -- As sessions are timed: never before the memory began.
+  v_slot smallint := seen_slot(greatest(p_now, (select born_at from seen_requests_birth)) - 4200000);
 begin
   -- Two who prune at once would only wait for each other.
   if not pg_try_advisory_xact_lock(33) then

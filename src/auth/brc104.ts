@@ -16,7 +16,7 @@ import {
   signedResponseHeaders
 } from './preimage.js'
 import type { RequestTarget } from './request-target.js'
-import type { SessionEpoch } from './session-epoch.js'
+import { type SessionEpoch, sessionTime } from './session-epoch.js'
 import { checkSessionNonce, NONCE_LEAST, NONCE_MOST, type Session } from './session-nonce.js'
 
 /** What authentication needs of the node. */
@@ -59,7 +59,7 @@ export class Brc104Request {
     this.#method = request.method ?? ''
     this.#claim = readClaim(request)
     const { sessionNonce, identityKey } = this.#claim
-    const session = checkSessionNonce(auth.keys, sessionNonce, identityKey, auth.clock.now())
+    const session = checkSessionNonce(auth.keys, sessionNonce, identityKey, sessionTime(auth))
     if (session === undefined) throw sessionNotFound()
     this.#session = session
     this.#identityKeyBytes = identityKeyBytes(identityKey)

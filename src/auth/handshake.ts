@@ -5,6 +5,7 @@ import { authFailed, sessionNotFound, unauthorized } from './auth-errors.js'
 import { decodeBase64 } from './base64.js'
 import { AUTH_VERSION, type AuthContext, authInvoiceNumber } from './brc104.js'
 import { randomNonce } from './nonce.js'
+import { sessionTime } from './session-epoch.js'
 import { checkSessionNonce, mintSessionNonce, NONCE_LEAST, NONCE_MOST } from './session-nonce.js'
 
 /** This node asks nobody for certificates (BRC-103 section "Certificates"; a relay needs none). */
@@ -60,7 +61,7 @@ function initialResponse(message: Members, identityKey: IdentityKey, auth: AuthC
   if (yourNonceBytes === undefined || typeof yourNonce !== 'string') {
     throw unauthorized(`Member initialNonce must be base64 of ${NONCE_LEAST} to ${NONCE_MOST} bytes.`)
   }
-  const issuedAt = Math.max(auth.clock.now(), auth.epoch.bornAt)
+  const issuedAt = sessionTime(auth)
   const initialNonce = mintSessionNonce(auth.keys, { identityKey, initialNonce: yourNonce, issuedAt })
   const signature = auth.keys.sign(
     Buffer.concat([yourNonceBytes, Buffer.from(initialNonce, 'base64')]),
@@ -85,7 +86,7 @@ function certificateResponse(message: Members, identityKey: IdentityKey, auth: A
   }
   if (typeof yourNonce !== 'string') throw unauthorized('Member yourNonce is missing.')
   if (!isObject(message.requestedCertificates)) throw unauthorized('Member requestedCertificates is missing.')
-  const session = checkSessionNonce(auth.keys, yourNonce, identityKey, auth.clock.now())
+  const session = checkSessionNonce(auth.keys, yourNonce, identityKey, sessionTime(auth))
   if (session === undefined) throw sessionNotFound()
 
   const counterparty = identityKeyBytes(identityKey)

@@ -6,6 +6,7 @@ import { decodeBase64 } from './base64.js'
 import { AUTH_VERSION, type AuthContext, authInvoiceNumber } from './brc104.js'
 import type { Caller } from './caller.js'
 import { answerHandshake, signatureBytes } from './handshake.js'
+import { sessionTime } from './session-epoch.js'
 import { checkSessionNonce, NONCE_LEAST, NONCE_MOST, type Session } from './session-nonce.js'
 
 /** A general message whose sender is proven. */
@@ -52,7 +53,7 @@ export class SocketAuthentication {
     this.#identityKey ??= identityKey
     if (identityKey === undefined || identityKey !== this.#identityKey)
       throw unauthorized('This socket belongs to another identity key.')
-    const session = checkSessionNonce(this.#auth.keys, initialNonce, identityKey, this.#auth.clock.now())
+    const session = checkSessionNonce(this.#auth.keys, initialNonce, identityKey, sessionTime(this.#auth))
     if (session === undefined) throw sessionNotFound()
     this.#sessions.set(initialNonce, session)
     const [oldest] = this.#sessions.keys()
@@ -109,7 +110,7 @@ export class SocketAuthentication {
           digest: id.subarray(0, 16),
           issuedAt: session.issuedAt,
           // The session outlives it, but then the message's name still tells a repeat.
-          expiresAt: Math.max(session.expiresAt, this.#auth.clock.now())
+          expiresAt: Math.max(session.expiresAt, sessionTime(this.#auth))
         }
       }
     }

@@ -18,12 +18,22 @@ async function ensureBirth(database: Queryable, now: number): Promise<number> {
   return row!.born_at
 }
 
+/** Clocks of two processes, or of the database, differ, ms. */
+const CLOCK_TOLERANCE = 300_000
+
 /** The beginning of that memory, as handshakes need it. */
 export async function createSessionEpoch(
   database: Queryable,
   clock: Clock,
   logger: Logger
 ): Promise<SessionEpoch> {
+  const ahead = (await ensureBirth(database, clock.now())) - clock.now()
+  if (ahead > CLOCK_TOLERANCE) {
+    logger.warn(
+      { seconds: Math.round(ahead / 1000) },
+      'the memory of requests began in the future, by this clock: until then no session ends. Set the clock by NTP; if it was ahead before and is right now, empty seen_requests_birth'
+    )
+  }
   const epoch = {
     bornAt: await ensureBirth(database, clock.now()),
     async renew() {
