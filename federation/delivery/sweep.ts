@@ -2,6 +2,7 @@ import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import { dueCatchUps } from '../storage/catch-ups.js'
 import { claimOverdue, dueDomains, pruneFederation } from '../storage/deliveries.js'
 import { dueLookups } from '../storage/parked.js'
+import { ClockWatch, correctTimes } from './clock-watch.js'
 import type { Drains } from './drains.js'
 import type { DeliveryContext } from './engine.js'
 import { settleUndelivered } from './settle.js'
@@ -18,6 +19,7 @@ const PRUNING_STEPS = 20
  * Without it the queue would have to be reliable.
  */
 export function startSweep(context: DeliveryContext, drains: Drains): { stop(): Promise<void> } {
+  const watch = new ClockWatch(context.clock)
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let running: Promise<void> = Promise.resolve()
@@ -26,7 +28,9 @@ export function startSweep(context: DeliveryContext, drains: Drains): { stop(): 
     timer = setTimeout(run, INTERVAL / 2 + (INTERVAL / 2) * context.random())
   }
   const run = () => {
-    running = sweep(context, drains)
+    running = watch
+      .look(() => correctTimes(context))
+      .then(() => sweep(context, drains))
       .catch(error => context.logger.warn({ err: error }, 'a sweep failed'))
       .finally(next)
   }

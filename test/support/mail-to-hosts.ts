@@ -32,8 +32,12 @@ export class MailToHosts {
   }
 
   /** Sends a message that its sender has signed. */
-  async send(recipient: TestUser, messageId: string, messageBox = 'inbox'): Promise<void> {
-    const createdAt = Date.now()
+  async send(
+    recipient: TestUser,
+    messageId: string,
+    messageBox = 'inbox',
+    createdAt = Date.now()
+  ): Promise<void> {
     const text = signedMessageText(recipient.identityKey, messageBox, messageId, 'body', createdAt)
     const signature = signPortably(this.#sender.keys, text)
     const answer = await this.#sender.post(this.#node.url, '/sendMessage', {
