@@ -39,7 +39,7 @@ export interface FederationOptions {
   readonly redisUrl: string | undefined
   /** From 0 to 1; the jitter of waits. */
   readonly random: () => number
-  /** How long a worker may keep a delivery to itself, ms; longer than any attempt. */
+  /** How long a worker keeps a delivery to itself when it shows no sign of life, ms. */
   readonly claimMilliseconds: number
   /** What stands behind the door outward. */
   readonly outbound: Omit<OutboundDoorOptions, 'network' | 'logger'>

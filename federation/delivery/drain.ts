@@ -3,6 +3,7 @@ import { ALL_LANES, claimDeliveries, type DueDelivery } from '../storage/deliver
 import { type EnvelopeRow, findEnvelopes } from '../storage/envelopes.js'
 import type { DeliveryContext } from './engine.js'
 import { handOn } from './hand-on.js'
+import type { HeldClaims } from './held-claims.js'
 import { HostWindow } from './host-window.js'
 import type { Settlements } from './settlements.js'
 
@@ -29,6 +30,7 @@ export class HostState {
 export class Drain {
   readonly #context: DeliveryContext
   readonly #settlements: Settlements
+  readonly #claims: HeldClaims
   readonly #domain: string
   readonly #host: HostState
   #calls = 0
@@ -37,9 +39,15 @@ export class Drain {
   #isOver = false
   #wake: (() => void) | undefined
 
-  constructor(context: DeliveryContext, settlements: Settlements, domain: string, host: HostState) {
+  constructor(
+    context: DeliveryContext,
+    parts: { readonly settlements: Settlements; readonly claims: HeldClaims },
+    domain: string,
+    host: HostState
+  ) {
     this.#context = context
-    this.#settlements = settlements
+    this.#settlements = parts.settlements
+    this.#claims = parts.claims
     this.#domain = domain
     this.#host = host
   }
@@ -107,6 +115,7 @@ export class Drain {
 
   async #call(deliveries: readonly DueDelivery[], envelope: EnvelopeRow | undefined): Promise<void> {
     this.#calls++
+    this.#claims.hold(deliveries)
     try {
       const call = { domain: this.#domain, host: this.#host, settlements: this.#settlements }
       const answered = await handOn(this.#context, call, deliveries, envelope)
@@ -116,6 +125,7 @@ export class Drain {
       this.#context.logger.error({ err: error, domain: this.#domain }, 'an attempt broke off')
       this.#isOver = true
     } finally {
+      this.#claims.release(deliveries)
       this.#calls--
       // Its lanes are free.
       this.nudge()

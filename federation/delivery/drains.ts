@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import { Drain, HostState } from './drain.js'
 import type { DeliveryContext } from './engine.js'
+import { HeldClaims } from './held-claims.js'
 import { Settlements } from './settlements.js'
 
 /** Hosts of which a state is kept, some 200 bytes each. */
@@ -20,6 +21,7 @@ interface Running {
 export class Drains {
   readonly #context: DeliveryContext
   readonly #settlements: Settlements
+  readonly #claims: HeldClaims
   readonly #hosts = new LRUCache<string, HostState>({ max: HOSTS })
   readonly #running = new Map<string, Running>()
   #strangers = 0
@@ -27,6 +29,7 @@ export class Drains {
 
   constructor(context: DeliveryContext) {
     this.#context = context
+    this.#claims = new HeldClaims(context)
     this.#settlements = new Settlements(context.database, context.clock, () => !this.#isOpen)
   }
 
@@ -59,7 +62,12 @@ export class Drains {
     if (isStranger && this.#strangers >= STRANGERS) return
     this.#hosts.set(domain, host)
     if (isStranger) this.#strangers++
-    const drain = new Drain(this.#context, this.#settlements, domain, host)
+    const drain = new Drain(
+      this.#context,
+      { settlements: this.#settlements, claims: this.#claims },
+      domain,
+      host
+    )
     const done = drain
       .run()
       // Postgres still knows; the sweep comes back to it.

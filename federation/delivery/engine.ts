@@ -11,7 +11,7 @@ export interface DeliveryContext extends Context {
   readonly tokens: Pick<TokenCheck, 'holds'>
   /** From 0 to 1; the jitter of waits. */
   readonly random: () => number
-  /** A claim outlasts every attempt; then another worker may take what was claimed, ms. */
+  /** A claim ends so long after it was made or renewed; then another worker may take what was claimed, ms. */
   readonly claimMilliseconds: number
   readonly overlay: {
     /** Asks other overlay hosts about a recipient (federation/overlay); what they know reaches the index. */

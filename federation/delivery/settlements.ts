@@ -13,8 +13,8 @@ import {
 /** Endings in one statement at most. */
 const BATCH = 64
 /**
- * While the database is away, what ended meanwhile is kept in mind, so that it need not be delivered again; for less than
- * what is left of a claim, ms.
+ * While the database is away, what ended meanwhile is kept in mind, so that it need not be delivered again, ms: nobody
+ * else can take it over while that lasts.
  */
 const PERSISTENCE_MILLISECONDS = 10_000
 const RETRY_MILLISECONDS = 200

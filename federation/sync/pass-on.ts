@@ -3,6 +3,7 @@ import { blameHost } from '../delivery/host-failure.js'
 import { type Attempt, judgeAnswer, judgeFailure } from '../delivery/outcome.js'
 import { waitAfter } from '../delivery/retry-policy.js'
 import { servesHost } from '../delivery/settle.js'
+import { renewStatementClaims } from '../storage/claims.js'
 import { clearFailures } from '../storage/destinations.js'
 import { requestReconciliations } from '../storage/reconciliations.js'
 import {
@@ -20,21 +21,34 @@ import { callsFor, type StatementCall } from './statement-calls.js'
 const CLAIMED_AT_ONCE = 100
 /** Calls to one domain at once. */
 const CALLS_AT_ONCE = 4
-/** Longer than a round of calls can take (the door outward gives up after 15 s each), ms. */
-const CLAIM_MILLISECONDS = 60_000
 
 /**
  * Passes on what is due at a domain until nothing is, or the domain fails. Like `drain` for messages: any number of
  * workers may do so at once, and a failure belongs to the host.
  */
 export async function passOnStatements(context: SyncContext, domain: string): Promise<void> {
-  const { clock, database } = context
+  const { claimMilliseconds, clock, database } = context
   for (;;) {
     const now = clock.now()
-    const claimed = await claimStatements(database, domain, now, now + CLAIM_MILLISECONDS, CLAIMED_AT_ONCE)
+    const claimed = await claimStatements(database, domain, now, now + claimMilliseconds, CLAIMED_AT_ONCE)
     if (claimed.length === 0) return
-    const due = await stillDue(context, domain, claimed)
-    if (due.length > 0 && !(await passOn(context, domain, due))) return
+    const renewal = setInterval(() => void renew(context, claimed), claimMilliseconds / 4)
+    try {
+      const due = await stillDue(context, domain, claimed)
+      if (due.length > 0 && !(await passOn(context, domain, due))) return
+    } finally {
+      clearInterval(renewal)
+    }
+  }
+}
+
+/** Claims are short, so that those of a process that was killed soon end. */
+async function renew(context: SyncContext, claimed: readonly DueStatement[]): Promise<void> {
+  const { claimMilliseconds, clock, database, logger } = context
+  try {
+    await renewStatementClaims(database, claimed, clock.now() + claimMilliseconds)
+  } catch (error) {
+    logger.debug({ err: error }, 'claims could not be renewed')
   }
 }
 
