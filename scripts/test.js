@@ -1,9 +1,12 @@
 // `npm test`: sets up, starts a Postgres (and a Redis, if this machine has one) for the run, runs mocha, and ends with
 // the line "N passed, M failed". Files or options of mocha may follow: npm test -- test/unit/config.test.ts
+//
+// Without files mocha runs twice: most files beside each other, then, one after the other, those that start many processes
+// and measure how soon something happens.
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -11,7 +14,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ROOT, setUp } from './set-up.js'
 
 const folder = join(tmpdir(), `peerserv-test-run-${randomUUID()}`)
-const countsFile = join(folder, 'counts.json')
+const ALONE = 'test/faults/*.test.ts'
+const BESIDE = 'test/!(faults)/**/*.test.ts'
+/** Of each run of mocha. */
+const countsFiles = []
 /** What to stop at the end, last started first. */
 const running = []
 let interrupted = false
@@ -31,7 +37,16 @@ try {
   mkdirSync(folder, { recursive: true, mode: 0o711 })
   await startPostgres()
   await startRedis()
-  exitCode = interrupted ? 1 : await runMocha(process.argv.slice(2))
+  const args = process.argv.slice(2)
+  const isNamed = args.some(argument => argument.includes('*') || existsSync(join(ROOT, argument)))
+  const runs = isNamed
+    ? [args]
+    : [
+        [...args, BESIDE],
+        [...args, '--no-parallel', ALONE]
+      ]
+  exitCode = 0
+  for (const run of runs) exitCode = Math.max(exitCode, interrupted ? 1 : await runMocha(run))
 } catch (error) {
   console.error(error.message)
 } finally {
@@ -73,16 +88,11 @@ async function startRedis() {
 }
 
 async function runMocha(args) {
-  // Faults have the machine to themselves (npm run test:faults). Files named by hand come instead of those of .mocharc.json, to which mocha would add them.
-  const { spec = ['test/!(faults)/**/*.test.ts'], ...settings } = JSON.parse(
-    readFileSync(join(ROOT, '.mocharc.json'), 'utf8')
-  )
-  const named = args.some(argument => argument.includes('*') || existsSync(join(ROOT, argument)))
-  const config = join(folder, 'mocharc.json')
-  writeFileSync(config, JSON.stringify(named ? settings : { ...settings, spec }))
+  const countsFile = join(folder, `counts ${countsFiles.length}.json`)
+  countsFiles.push(countsFile)
   const program = join(ROOT, 'node_modules', 'mocha', 'bin', 'mocha.js')
   const reporter = join(ROOT, 'scripts', 'test-reporter.cjs')
-  mocha = spawn(process.execPath, [program, '--config', config, '--reporter', reporter, ...args], {
+  mocha = spawn(process.execPath, [program, '--reporter', reporter, ...args], {
     cwd: ROOT,
     stdio: 'inherit',
     env: { ...process.env, TEST_COUNTS: countsFile }
@@ -91,10 +101,14 @@ async function runMocha(args) {
   return code ?? 1
 }
 
+/** Of all runs together. */
 function readCounts() {
-  return existsSync(countsFile)
-    ? JSON.parse(readFileSync(countsFile, 'utf8'))
-    : { passes: 0, failures: 0, pending: 0 }
+  const sum = { passes: 0, failures: 0, pending: 0 }
+  for (const file of countsFiles.filter(existsSync)) {
+    const counts = JSON.parse(readFileSync(file, 'utf8'))
+    for (const kind of Object.keys(sum)) sum[kind] += counts[kind]
+  }
+  return sum
 }
 
 function findOnPath(program) {
