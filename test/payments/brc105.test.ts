@@ -4,6 +4,7 @@ import { type Answer, TestUser } from '../support/client.js'
 import { listMessages, startTestNode, type TestNode, until } from '../support/nodes.js'
 import { PayingWallet, startWalletServer, type WalletServer } from '../support/paying-wallet.js'
 import { paymentHeader } from '../support/payments.js'
+import { silently } from '../support/silently.js'
 
 const PRICE = 77
 
@@ -224,15 +225,4 @@ async function failure(start: Promise<TestNode>): Promise<string> {
     () => 'started',
     error => String(error)
   )
-}
-
-/** AuthFetch tells the console of everything it pays. */
-async function silently<T>(work: () => Promise<T>): Promise<T> {
-  const { info, warn, error } = console
-  console.info = console.warn = console.error = () => undefined
-  try {
-    return await work()
-  } finally {
-    Object.assign(console, { info, warn, error })
-  }
 }

@@ -1,4 +1,4 @@
-import { PeerPayClient } from '@bsv/message-box-client'
+import { MessageBoxClient } from '@bsv/message-box-client'
 import { expect } from 'chai'
 import { type Answer, TestUser } from '../support/client.js'
 import { listMessages, startTestNode, type TestNode, until } from '../support/nodes.js'
@@ -77,7 +77,7 @@ describe('payments of messages', () => {
     const dave = new TestUser('paid dave')
     const own = new PayingWallet(dave)
     expect((await send(await makePayment(wallet, [toNode(), to(dave)]), {}, [dave])).status).to.equal(200)
-    const client = new PeerPayClient({ walletClient: own, messageBoxHost: node.url })
+    const client = new MessageBoxClient({ walletClient: own, host: node.url, networkPreset: 'local' })
     const messages = await client.listMessages({
       messageBox: 'notifications',
       host: node.url,

@@ -28,7 +28,7 @@ describe('payments of messages to other nodes', () => {
     await authorizeRouting(bob, far)
     await authorizeSending(alice, near)
     await until(
-      async () => (await send({ messageId: 'probe', messageBox: 'inbox' })).delivery,
+      async () => (await send({ messageBox: 'probes' })).delivery,
       delivery => delivery === 'forwarding'
     )
   })
