@@ -1,4 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { expect } from 'chai'
+import { identityKeyBytes } from '../../src/keys/identity-key.js'
+import { signPortably } from '../../src/keys/portable-signature.js'
+import { signedMessageText } from '../../src/message.js'
+import { inspect } from '../support/advertised.js'
 import { TestUser } from '../support/client.js'
 import {
   authorizeRouting,
@@ -89,5 +94,54 @@ describe('payments of messages to other nodes', () => {
       all => all.length === 1
     )
     expect(JSON.parse(gift!.body)).to.deep.equal({ message: 'a gift', payment })
+  })
+
+  it('pass from a sealed message to a better proven one of the same sender, and to nobody else', async () => {
+    const [carol, dave] = [new TestUser('carol pays in secret'), new TestUser('dave pays nothing')]
+    const payment = await makePayment(new PayingWallet(carol), [to(bob)])
+    const sendAs = (user: TestUser, message: object) =>
+      user.post(near.url, '/sendMessage', {
+        message: { recipient: bob.identityKey, messageBox: 'notifications', ...message },
+        payment
+      })
+    const signed = (user: TestUser, text: string) => {
+      const createdAt = Date.now()
+      const said = signedMessageText(bob.identityKey, 'notifications', undefined, text, createdAt)
+      return { body: text, createdAt, signature: signPortably(user.keys, said) }
+    }
+    const paidOf = async (user: TestUser) =>
+      (await received())
+        .filter(({ sender }) => sender === user.identityKey)
+        .map(({ body }) => JSON.parse(body))
+        .map(({ message, payment: paid }) => [message === undefined ? 'sealed' : message, paid !== undefined])
+    const body = JSON.stringify({ encryptedMessage: randomBytes(60).toString('base64') })
+    expect((await sendAs(carol, { body })).status).to.equal(200)
+    await until(
+      () => paidOf(carol),
+      all => all.length === 1
+    )
+    expect(await paidOf(carol)).to.deep.equal([[body, true]])
+    expect((await sendAs(dave, signed(dave, 'stolen'))).status).to.equal(200)
+    expect((await sendAs(carol, signed(carol, 'proven'))).status).to.equal(200)
+    await until(
+      () => paidOf(carol),
+      all => all.length === 2
+    )
+    expect(await paidOf(carol)).to.deep.equal([
+      ['sealed', false],
+      ['proven', true]
+    ])
+    expect(await paidOf(dave)).to.deep.equal([])
+    const rows = await inspect<{ bytes: number; sealed: number; really: number; reallySealed: number }>(
+      far,
+      `select r.byte_count as bytes, r.sealed_bytes as sealed,
+        coalesce(sum(m.bytes) filter (where m.origin <> 'sealed'), 0)::bigint as really,
+        coalesce(sum(m.bytes) filter (where m.origin = 'sealed'), 0)::bigint as "reallySealed"
+      from recipients r join messages m on m.recipient_id = r.id where r.identity_key = $1::bytea
+      group by r.id`,
+      identityKeyBytes(bob.identityKey)
+    )
+    expect(rows[0]!.bytes).to.equal(rows[0]!.really)
+    expect(rows[0]!.sealed).to.equal(rows[0]!.reallySealed)
   })
 })
