@@ -58,6 +58,7 @@ describe('configuration', () => {
       giveUpMilliseconds: 604_800_000,
       databaseConnections: 20,
       deliveryFees: new Map([['notifications', 10]]),
+      prices: new Map(),
       limits: {
         requestBytes: 16 * 1024 * 1024,
         messageBodyBytes: 1024 * 1024,
@@ -81,7 +82,8 @@ describe('configuration', () => {
       privateKey: undefined,
       privateKeyFile: undefined,
       databaseUrl: undefined,
-      redisUrl: undefined
+      redisUrl: undefined,
+      walletUrl: undefined
     })
     expect(warnings).to.deep.equal([])
   })
@@ -97,6 +99,8 @@ describe('configuration', () => {
       DATABASE_URL: 'postgres://u:p@/d?host=/run',
       DATABASE_CONNECTIONS: '5',
       REDIS_URL: 'rediss://h:1',
+      WALLET_URL: 'https://w:1/path',
+      PRICES: '/a=1, /b = 2',
       NETWORK: 'main',
       TRUSTED_PROXIES: '10.0.0.0/8, ::1',
       PUBLIC_DOMAIN: 'relay.example.org',
@@ -145,6 +149,10 @@ describe('configuration', () => {
       deliveryFees: new Map([
         ['notifications', 5],
         ['a=b c', 0]
+      ]),
+      prices: new Map([
+        ['/a', 1],
+        ['/b', 2]
       ])
     })
     const { rates, connections, ...limits } = config.limits
@@ -167,7 +175,8 @@ describe('configuration', () => {
     ])
     expect(rates).to.deep.equal({ address: 9, identity: 10, peer: 11, pair: 12 })
     expect(secrets.privateKey).to.deep.equal(Buffer.from(KEY, 'hex'))
-    expect([secrets.databaseUrl, secrets.redisUrl]).to.deep.equal([
+    expect([secrets.walletUrl, secrets.databaseUrl, secrets.redisUrl]).to.deep.equal([
+      'https://w:1/path',
       'postgres://u:p@/d?host=/run',
       'rediss://h:1'
     ])
@@ -213,6 +222,8 @@ describe('configuration', () => {
       TRUSTED_PROXIES: '10.0.0.0/33',
       DRAIN_SECONDS: '-1',
       DELIVERY_FEES: 'inbox=1,inbox=2',
+      PRICES: 'sendMessage=1',
+      WALLET_URL: 'ftp://wallet',
       LIMIT_REQUEST_BYTES: '16MB',
       LIMIT_RECIPIENTS: '0'
     })
@@ -224,6 +235,8 @@ describe('configuration', () => {
       'PEERS',
       'TRUSTED_PROXIES',
       'DELIVERY_FEES',
+      'PRICES',
+      'WALLET_URL',
       'DRAIN_SECONDS',
       'LIMIT_REQUEST_BYTES',
       'LIMIT_RECIPIENTS'
@@ -231,7 +244,7 @@ describe('configuration', () => {
     expect(problems).to.include('PORT is "80x"; it may be a whole number from 0 to 65535')
     expect(problems).to.include('ROLE is "master"; it may be all, api, worker')
     const error = new ConfigurationError(problems)
-    expect(error.message.split('\n')).to.have.length(11)
+    expect(error.message.split('\n')).to.have.length(13)
   })
 
   it('shows no secret, wherever it was put wrongly', () => {
