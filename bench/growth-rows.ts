@@ -1,6 +1,9 @@
+import { hash } from 'node:crypto'
 import pg from 'pg'
+import { formatRoutingText, signRoutingText } from '../federation/phip/routing-authorization.js'
+import { createTokenScript } from '../federation/phip/token.js'
 import { identityKeyBytes } from '../src/keys/identity-key.js'
-import type { Client } from './client.js'
+import { Client } from './client.js'
 
 /** How many messages wait in which box of each user who will be measured. */
 export const BOXES = { send: 10, list: 100, ack: 50 } as const
@@ -12,6 +15,8 @@ const OTHERS_BOX = 'inbox'
 const SIGNED_BYTES = 700
 /** Operators that share the tokens. */
 const OPERATORS = 100
+/** More than a message may ever be offered to. */
+const PROVEN_HOSTS = 64
 /** Boxes whose messages are inserted by one statement. */
 const BOXES_AT_ONCE = 50_000
 const MONTH = 30 * 86_400_000
@@ -187,16 +192,35 @@ async function dropIndexes(client: pg.Client): Promise<() => Promise<void>> {
   }
 }
 
-/** Gives one recipient hosts of as many operators, none of which is there. */
+/**
+ * Gives one recipient hosts of as many operators, none of which is there. The newest, which alone are ever asked, have
+ * tokens that prove what the index says; others would be set aside one after the other.
+ */
 export async function addHostsOf(connectionString: string, recipient: Client, count: number): Promise<void> {
   const client = new pg.Client({ connectionString })
   await client.connect()
   try {
     await addTokens(client, count, identityKeyBytes(recipient.identityKey))
+    await client.query('set session_replication_role = replica')
+    for (let i = Math.max(1, count - PROVEN_HOSTS); i <= count; i++) await prove(client, recipient, i, count)
     await client.query('analyze')
   } finally {
     await client.end()
   }
+}
+
+async function prove(client: pg.Client, recipient: Client, number: number, count: number): Promise<void> {
+  const operator = new Client(`operator ${number}`)
+  const domain = `host-${number % count}.invalid`
+  const text = formatRoutingText({ hostKey: operator.identityKey, domain, boxExpression: undefined })
+  const recipientSignature = signRoutingText(recipient.keys, text)
+  const content = { domain, recipient: recipient.identityKey, recipientSignature, boxExpression: undefined }
+  const script = createTokenScript(operator.keys, content)
+  const txid = hash('sha256', `token ${number}`, 'buffer')
+  const key = identityKeyBytes(operator.identityKey)
+  await client.query('update phip_tokens set operator_key = $2 where txid = $1', [txid, key])
+  await client.query('update overlay_outputs set locking_script = $2 where txid = $1', [txid, script])
+  await client.query('update phip_hosts set operator_key = $2 where domain = $1', [domain, key])
 }
 
 /** How many deliveries are planned or done. */
