@@ -12,7 +12,11 @@ export function whenLeft(response: ServerResponse, listener: () => void): void {
     listener()
     return
   }
+  let hasLeft = false
   const left = (): void => {
+    // The connection's end is told to both: whoever is being told already is told all the same.
+    if (hasLeft) return
+    hasLeft = true
     response.off('close', left)
     socket.off('close', left)
     listener()

@@ -116,6 +116,26 @@ describe('clients who leave', () => {
 })
 
 describe('long answers', () => {
+  it('hold nothing, and no less, when their client has left', async () => {
+    const large = new LargeAnswers()
+    const server = createServer((_request, response) => {
+      response.writeHead(200)
+      large.end(response, Buffer.alloc(16 * 2 ** 20))
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = await RawConnection.open(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    client.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n')
+    await client.until(/200 OK/)
+    client.close()
+    await until(
+      async () => large.waitingBytes,
+      bytes => bytes <= 0,
+      2_000
+    )
+    server.close()
+    expect(large.waitingBytes).to.equal(0)
+  })
+
   it('that wait behind another one hold nothing when their client has left', async () => {
     const large = new LargeAnswers()
     const server = createServer((request, response) => {
