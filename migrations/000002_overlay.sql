@@ -56,14 +56,15 @@ create table overlay_interactions (
   primary key (host, topic)
 );
 
--- Transactions made here that a peer has not acknowledged yet.
+-- Transactions made here, and spends of host advertisements, that a peer has not acknowledged yet.
 create table overlay_submissions (
   txid bytea not null references overlay_transactions (txid),
+  topic text not null,
   peer text not null,
   attempts integer not null default 0,
   next_attempt_at bigint not null,
   last_error text,
-  primary key (txid, peer)
+  primary key (txid, topic, peer)
 );
 create index overlay_submissions_due on overlay_submissions (next_attempt_at);
 

@@ -204,7 +204,8 @@ end $$;
 -- nudge; or, storing nothing, rows with another outcome: 'unknown' or 'replayed' (the request), 'match' (expressions
 -- that the caller must match first), 'unprovable', 'duplicate', 'full' (that recipient; `exceeded` names the limit),
 -- 'blocked' (by that recipient), 'due' (his `fee`; index 0: this node's p_delivery_fee alone). What is due must be shown to
--- be paid, and the same request given once more with p_paid, satoshis by recipient: it has been admitted then.
+-- be paid, and the same request given once more with p_paid, satoshis by recipient: it has been admitted then. 'elsewhere':
+-- that recipient reads at a host which takes messages from their senders only; `domains` holds its URL alone.
 create function accept_sent(
   p_digest uuid, p_issued_at bigint, p_forget_at bigint,
   p_now bigint, p_self bytea, p_sender bytea, p_box text, p_body bytea, p_wrapped boolean,
@@ -259,7 +260,8 @@ begin
       select count(*), bool_or(operator_key = p_self) into v_hosts, v_home
         from chosen_hosts(p_recipients[i], p_self, p_expressions, p_matches);
     end if;
-    v_deliveries[i] := case when v_home then 'local' when v_hosts = 0 then 'parked' else 'forwarding' end;
+    v_deliveries[i] := case when v_home then 'local' when v_hosts > 0 then 'forwarding'
+      when exists (select from messagebox_elsewhere e where e.recipient = p_recipients[i]) then 'elsewhere' else 'parked' end;
   end loop;
 
   outcome := case when p_paid is null then admit_request(p_digest, p_issued_at, p_forget_at) else 'fresh' end;
@@ -281,7 +283,7 @@ begin
     v_id_keys[i] := null;
     v_exceeded[i] := null;
     v_forwardable[i] := not p_withheld and (v_authorized or v_sealed or p_proofs[i] is not null);
-    if v_deliveries[i] <> 'forwarding' then
+    if v_deliveries[i] in ('local', 'parked') then
       v_recipient := lock_recipient(p_recipients[i]);
       v_made_recipient := v_made_recipient or v_recipient.last_position = 0;
     end if;
@@ -311,6 +313,11 @@ begin
         v_refused := true;
         continue;
       end if;
+    end if;
+    if v_deliveries[i] = 'elsewhere' then
+      v_outcomes[i] := 'elsewhere';
+      v_refused := true;
+      continue;
     end if;
     if v_deliveries[i] = 'forwarding' then
       if not v_forwardable[i] then
@@ -352,7 +359,9 @@ begin
     end if;
     for i in 1 .. v_count loop
       if v_outcomes[i] not in ('accepted', 'repeat') then
-        recipient_index := i; outcome := v_outcomes[i]; exceeded := v_exceeded[i]; fee := v_fees[i];
+        recipient_index := i; outcome := v_outcomes[i]; exceeded := v_exceeded[i]; fee := v_fees[i]; domains := (
+          select array[e.host] from messagebox_elsewhere e where e.recipient = p_recipients[i] and outcome = 'elsewhere'
+        );
         return next;
       end if;
     end loop;
@@ -470,13 +479,13 @@ begin
       select a.*, octet_length(a.body) as bytes, coalesce(a.client_id, a.public_integer::text) as shown,
         r.id as recipient_id, r.last_position, r.message_count, r.byte_count, r.counts_senders,
         (select b.id from message_boxes b where b.recipient = a.recipient and b.name = a.box) as box_id,
-        -- null: no host; 1: this one, for every box; 2: what chosen_hosts has to say
-        (
+        -- null: no host; 1: this one, for every box; 2: what accept_sent has to say
+        coalesce((
           select max(case when h.operator_key = p_self and h.box_expression is null then 1 else 2 end) from (
             select o.operator_key, o.box_expression from phip_hosts o where o.recipient = a.recipient and o.live
             order by o.first_seen desc limit 2
           ) h
-        ) as route,
+        ), (select 2 from messagebox_elsewhere e where e.recipient = a.recipient)) as route,
         not a.withheld and (
           a.ciphertext_key is not null or a.proof is not null or exists (
             select from sender_authorizations s where s.sender = a.sender and s.given - 600000 <= a.now and s.expires >= a.now

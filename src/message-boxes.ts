@@ -34,7 +34,8 @@ export interface Acceptance {
  *
  * @returns one entry per recipient, in the order of the request
  * @throws StaleSession for a replay; ApiError 400 (signature, time, payment), 403 ERR_DELIVERY_BLOCKED,
- * ERR_ORIGIN_UNPROVABLE, 409 ERR_DUPLICATE_MESSAGE, 507 ERR_INBOX_QUOTA_EXCEEDED
+ * ERR_ORIGIN_UNPROVABLE, 409 ERR_DUPLICATE_MESSAGE, ERR_RECIPIENT_ELSEWHERE,
+ * 507 ERR_INBOX_QUOTA_EXCEEDED
  */
 export async function acceptSentMessage(
   context: LocalContext,
@@ -224,6 +225,12 @@ const REFUSALS = {
     code: 'ERR_DUPLICATE_MESSAGE',
     description: 'Another message with this messageId is in the box. Choose a new id for a new message.'
   },
+  elsewhere: {
+    status: 409,
+    code: 'ERR_RECIPIENT_ELSEWHERE',
+    description:
+      'The recipient reads at another host, which takes no messages from this one. Send to him there: "recipients" names the host.'
+  },
   full: {
     status: 507,
     code: 'ERR_INBOX_QUOTA_EXCEEDED',
@@ -262,7 +269,8 @@ function throwRefusal(
     recipients: refusals.map(refused => ({
       recipient: keyOf(refused),
       code: REFUSALS[refused.outcome].code,
-      ...(refused.exceeded === null ? {} : { limit: refused.exceeded })
+      ...(refused.exceeded === null ? {} : { limit: refused.exceeded }),
+      ...(refused.outcome === 'elsewhere' && { host: refused.domains?.[0] })
     })),
     ...(blocked.length === 0 ? {} : { blockedRecipients: blocked })
   })

@@ -5,7 +5,7 @@ import { encodePushDrop } from '../phip/push-drop.js'
 import { type ServiceDescription, SHIP_DESCRIPTION, SLAP_DESCRIPTION } from './documentation.js'
 import { MadeUpFunding } from './funding.js'
 import type { OverlayStorage, PreparedOutput } from './storage.js'
-import { PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
+import { MESSAGEBOX_SERVICE, MESSAGEBOX_TOPIC, PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
 
 /** How SHIP and SLAP name themselves and derive their keys (BRC-88; as the reference topic managers check them). */
 const PROTOCOLS = {
@@ -31,7 +31,9 @@ const NONCE_BYTES = 16
 export async function createAdvertisements(keys: KeyDeriver, baseUrl: string): Promise<Advertisement[]> {
   return Promise.all([
     createAdvertisement(keys, 'SHIP', baseUrl, PHIP_TOPIC),
+    createAdvertisement(keys, 'SHIP', baseUrl, MESSAGEBOX_TOPIC),
     createAdvertisement(keys, 'SLAP', baseUrl, PHIP_SERVICE),
+    createAdvertisement(keys, 'SLAP', baseUrl, MESSAGEBOX_SERVICE),
     createAdvertisement(keys, 'SLAP', baseUrl, SHIP_DESCRIPTION.name)
   ])
 }

@@ -22,6 +22,7 @@ import type { FundedTransaction, Funding, SpentOutput } from './funding.js'
 import type { MintCeiling } from './mint-ceiling.js'
 import type { OverlayHost } from './overlay-host.js'
 import { textDigest } from './phip-scripts.js'
+import { PHIP_TOPIC } from './topics.js'
 
 export interface AdvertiserOptions {
   readonly database: Database
@@ -217,7 +218,7 @@ export class Advertiser {
       async after(db) {
         if (peers.length === 0) return
         await insertOverlayTransaction(db, made.txid, made.beef)
-        await enqueueSubmissions(db, made.txid, peers, clock.now())
+        await enqueueSubmissions(db, PHIP_TOPIC, made.txid, peers, clock.now())
       }
     })
     if (peers.length > 0) onSubmissions()

@@ -1,4 +1,4 @@
-import { PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
+import { MESSAGEBOX_SERVICE, MESSAGEBOX_TOPIC, PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
 
 /** What overlay hosts tell about a topic manager or a lookup service. */
 export interface ServiceDescription {
@@ -45,6 +45,42 @@ Answers \`output-list\`, newest first, at most 100 tokens. Queries:
   unspent tokens of the operator, each as a BEEF that holds nothing but the id (BRC-96).
 - \`{"outpoints": ["<txid>.<index>", …]}\`: those of at most 100 outpoints that are unspent here, with their transactions, as
   many as fit: what a host that has far to catch up asks for.
+
+Verify what you get: an answer is a claim of the host that gives it.
+`
+}
+
+export const MESSAGEBOX_TOPIC_DESCRIPTION: ServiceDescription = {
+  name: MESSAGEBOX_TOPIC,
+  shortDescription: 'Host advertisements: where somebody reads his message boxes.',
+  version: VERSION,
+  documentation: `# ${MESSAGEBOX_TOPIC}
+
+Admits PushDrop outputs (BRC-48) of one satoshi or more with three fields: identity key (33 bytes), host, and the
+identity's signature over both under \`[1, 'messagebox advertisement']\`, key id \`1\`, for *anyone*. It is what
+\`anointHost\` of @bsv/message-box-client makes. Beside the signature these are checked:
+
+- the lock is the identity's own key of that protocol, so that nobody else can spend the output;
+- the host is an \`https:\` URL of at most 256 printable characters with a domain name, perhaps a port and a path;
+- at most four unspent outputs of one identity for one host: anybody can copy what it has signed.
+
+Nothing is retained: a spent output leaves the topic.
+`
+}
+
+export const MESSAGEBOX_SERVICE_DESCRIPTION: ServiceDescription = {
+  name: MESSAGEBOX_SERVICE,
+  shortDescription: 'Finds the hosts at which somebody reads his message boxes.',
+  version: VERSION,
+  documentation: `# ${MESSAGEBOX_SERVICE}
+
+Answers \`output-list\`: one unspent advertisement for each host, at most 16, the host named last first. Queries:
+
+- \`{"identityKey": "<identity key>"}\`, with \`"host": "<URL>"\` that host only.
+- \`{"outpoints": ["<txid>.<index>", …]}\`: those of at most 100 outpoints that are unspent here.
+
+A host is as old as the first advertisement that named it, however often that is copied; an advertisement in a
+transaction that spends another one of the same identity is new.
 
 Verify what you get: an answer is a claim of the host that gives it.
 `

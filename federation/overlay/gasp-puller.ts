@@ -9,6 +9,7 @@ import { type ParsedTransaction, parseTransaction } from '../../src/transactions
 import { OutboundError } from '../channel/outbound-error.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
 import {
+  type Admittance,
   claimInteraction,
   findApplied,
   releaseInteraction,
@@ -16,16 +17,18 @@ import {
 } from '../storage/overlay-progress.js'
 import type { ScoredOutpoint } from './gasp-server.js'
 import { OverlayAnswerError, type OverlayClient } from './overlay-client.js'
-import type { OverlayHost } from './overlay-host.js'
 import { MAX_ASKED_OUTPOINTS } from './phip-query.js'
-import { PHIP_TOPIC } from './topics.js'
+import type { SubmitOptions } from './submitter.js'
 
 export interface GaspPullerOptions {
   readonly database: Database
   readonly clock: Clock
   readonly logger: Logger
   readonly client: OverlayClient
-  readonly host: Pick<OverlayHost, 'submit'>
+  /** What is read: names of BRC-87. */
+  readonly topic: { readonly name: string; readonly service: string }
+  /** Into the own engine, for that topic. */
+  readonly submit: (beef: Uint8Array, options: SubmitOptions) => Promise<Admittance>
 }
 
 /** What one round with a peer brought. */
@@ -88,28 +91,28 @@ export class GaspPuller {
    * @throws OutboundError, OverlayAnswerError: what was read before counts
    */
   async pull(peer: string): Promise<PullReport | undefined> {
-    const { database, clock } = this.#options
+    const { database, clock, topic } = this.#options
     const start = clock.now()
-    const since = await claimInteraction(database, peer, PHIP_TOPIC, start, start + CLAIM_MILLISECONDS)
+    const since = await claimInteraction(database, peer, topic.name, start, start + CLAIM_MILLISECONDS)
     if (since === undefined) return undefined
     try {
       return await this.#read(peer, since, start + ROUND_MILLISECONDS)
     } finally {
-      await releaseInteraction(database, peer, PHIP_TOPIC)
+      await releaseInteraction(database, peer, topic.name)
     }
   }
 
   async #read(peer: string, lastScore: number, deadline: number): Promise<PullReport> {
-    const { database, client, clock } = this.#options
+    const { database, client, clock, topic } = this.#options
     const report = { listed: 0, taken: 0, refused: 0, complete: false }
     let since = Math.max(0, lastScore - OVERLAP)
     for (let pages = 0; pages < MAX_PAGES && clock.now() < deadline; pages++) {
-      const page = (await client.unspentSince(peer, since, PAGE)).slice(0, PAGE)
+      const page = (await client.unspentSince(peer, topic.name, since, PAGE)).slice(0, PAGE)
       page.sort((a, b) => a.score - b.score)
       report.listed += page.length
       if (!(await this.#take(peer, page, report, deadline))) return report
       const highest = Math.min(page.at(-1)?.score ?? 0, clock.now() + LARGEST_AHEAD)
-      if (highest > lastScore) await updateInteraction(database, peer, PHIP_TOPIC, highest)
+      if (highest > lastScore) await updateInteraction(database, peer, topic.name, highest)
       if (page.length < PAGE) return { ...report, complete: true }
       // A whole page of one score: there is no way to ask for the rest of it.
       since = Math.max(highest, since + 1)
@@ -125,7 +128,7 @@ export class GaspPuller {
     deadline: number
   ): Promise<boolean> {
     const txids = [...new Set(page.map(({ txid }) => txid))]
-    const known = await findApplied(this.#options.database, txids, PHIP_TOPIC)
+    const known = await findApplied(this.#options.database, txids, this.#options.topic.name)
     const unknown = page.filter(({ txid }) => !known.has(txid) && !this.#refused.has(`${peer} ${txid}`))
     const roots = [...new Map(unknown.map(outpoint => [outpoint.txid, outpoint])).values()]
     for (let from = 0; from < roots.length; from += MAX_ASKED_OUTPOINTS) {
@@ -161,10 +164,11 @@ export class GaspPuller {
 
   /** By transaction id, as many as the peer gives; none of a host that does not know this question. */
   async #fetchTogether(peer: string, roots: readonly Outpoint[]): Promise<ReadonlyMap<string, Uint8Array>> {
+    const { client, topic } = this.#options
     const beefs = new Map<string, Uint8Array>()
     try {
       const outpoints = roots.map(({ txid, outputIndex }) => `${txid}.${outputIndex}`)
-      const outputs = await this.#options.client.lookup(peer, { outpoints })
+      const outputs = await client.lookup(peer, topic.service, { outpoints })
       for (const { beef } of outputs) beefs.set(parseBeef(beef).subject.txid, beef)
     } catch (error) {
       // Whatever it answers to this, it may answer GASP.
@@ -175,10 +179,10 @@ export class GaspPuller {
 
   /** @returns false for what cannot be used, now or ever */
   async #takeOne(peer: string, root: Outpoint, known: Uint8Array | undefined): Promise<boolean> {
-    const { host, logger } = this.#options
+    const { submit, logger } = this.#options
     try {
       const beef = known ?? (await this.#fetchGraph(peer, root))
-      const { outputsToAdmit } = await host.submit(beef, { peer })
+      const { outputsToAdmit } = await submit(beef, { peer })
       if (outputsToAdmit.includes(root.outputIndex)) return true
     } catch (error) {
       if (!isRefusal(error)) throw error

@@ -71,7 +71,7 @@ export class PhipLookupService implements LookupService {
 
   /** @throws ApiError 400 ERR_INVALID_QUERY */
   async lookup({ query }: LookupQuestion): Promise<LookupFormula> {
-    const found = bounded(await this.#find(query))
+    const found = boundedAnswer(await this.#find(query))
     for (const output of found) this.#storage.prepare(output)
     return found.map(({ txid, outputIndex }) => ({ txid, outputIndex }))
   }
@@ -105,7 +105,8 @@ export class PhipLookupService implements LookupService {
   }
 }
 
-function bounded(found: readonly FoundOutput[]): FoundOutput[] {
+/** As many of the outputs as fit into one answer. */
+export function boundedAnswer(found: readonly FoundOutput[]): FoundOutput[] {
   let bytes = 0
   return found.filter(({ beef }, index) => {
     bytes += beef.length

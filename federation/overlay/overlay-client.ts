@@ -5,7 +5,6 @@ import type { Outpoint } from '../storage/overlay-outputs.js'
 import type { ScoredOutpoint } from './gasp-server.js'
 import { parseLookupAnswer } from './lookup-answer.js'
 import type { AnsweredOutput } from './overlay-host.js'
-import { PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
 
 /** A host answered, but not as an overlay host does. */
 export class OverlayAnswerError extends Error {
@@ -47,18 +46,18 @@ export class OverlayClient {
   }
 
   /** BRC-22: resolves when the host has taken the transaction, be it that it had it before or has no use for it. */
-  async submit(host: string, beef: Uint8Array): Promise<void> {
-    const headers = { 'content-type': 'application/octet-stream', 'x-topics': JSON.stringify([PHIP_TOPIC]) }
+  async submit(host: string, topic: string, beef: Uint8Array): Promise<void> {
+    const headers = { 'content-type': 'application/octet-stream', 'x-topics': JSON.stringify([topic]) }
     const answer = await this.#post(`${host}/submit`, headers, beef)
-    const steak = member(json(answer), PHIP_TOPIC)
+    const steak = member(json(answer), topic)
     // Of three lists, all may be empty: stock hosts say that of a transaction which they have.
     if (!Array.isArray(member(steak, 'outputsToAdmit')))
       throw new OverlayAnswerError('no answer for the topic')
   }
 
-  /** BRC-24, `ls_phip`: what comes is a claim of that host. */
-  async lookup(host: string, query: object): Promise<AnsweredOutput[]> {
-    const body = Buffer.from(JSON.stringify({ service: PHIP_SERVICE, query }))
+  /** BRC-24: what comes is a claim of that host. */
+  async lookup(host: string, service: string, query: object): Promise<AnsweredOutput[]> {
+    const body = Buffer.from(JSON.stringify({ service, query }))
     const answer = await this.#post(`${host}/lookup`, { 'content-type': 'application/json' }, body)
     const outputs = parseLookupAnswer(json(answer))
     if (outputs === undefined) throw new OverlayAnswerError('no output list')
@@ -66,8 +65,8 @@ export class OverlayClient {
   }
 
   /** GASP (BRC-64): unspent outputs from a score on, in whatever order the host lists them. */
-  async unspentSince(host: string, since: number, limit: number): Promise<ScoredOutpoint[]> {
-    const headers = { 'content-type': 'application/json', 'x-bsv-topic': PHIP_TOPIC }
+  async unspentSince(host: string, topic: string, since: number, limit: number): Promise<ScoredOutpoint[]> {
+    const headers = { 'content-type': 'application/json', 'x-bsv-topic': topic }
     const body = Buffer.from(JSON.stringify({ version: 1, since, limit }))
     const list = member(json(await this.#post(`${host}/requestSyncResponse`, headers, body)), 'UTXOList')
     if (!Array.isArray(list)) throw new OverlayAnswerError('no list of outputs')

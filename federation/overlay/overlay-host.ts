@@ -8,15 +8,16 @@ import { type Advertisement, AdvertisementService } from './advertisements.js'
 import { SHIP_DESCRIPTION, SLAP_DESCRIPTION } from './documentation.js'
 import { createEngine } from './engine.js'
 import { type GaspNode, GaspServer, type ScoredOutpoint } from './gasp-server.js'
-import { PhipLookupService } from './lookup-service.js'
+import type { MessageBoxTopic } from './messagebox-topic.js'
+import type { PhipTopic } from './phip-topic.js'
 import { OverlayStorage } from './storage.js'
 import { invalidBeef } from './submission.js'
 import { type SubmitOptions, Submitter, type SubmitterOptions } from './submitter.js'
-import { PhipTopicManager } from './topic-manager.js'
-import { PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
 import { Turnstile } from './turnstile.js'
 
 export interface OverlayHostOptions extends SubmitterOptions {
+  readonly phip: PhipTopic
+  readonly messageBoxes: MessageBoxTopic
   /** Of this host, to be found by; none on networks where nothing is made up. */
   readonly advertisements: readonly Advertisement[]
 }
@@ -31,22 +32,33 @@ export interface AnsweredOutput {
 const AT_ONCE = 4
 const WAITING = 64
 
-/** This node as an overlay host: one topic, its lookup service, and what other hosts and stock tools ask of a host. */
+/** This node as an overlay host: its topics, their lookup services, and what other hosts and stock tools ask of a host. */
 export class OverlayHost {
   readonly #options: OverlayHostOptions
-  readonly #submitter: Submitter
+  /** By topic. */
+  readonly #submitters: ReadonlyMap<string, Pick<Submitter<never>, 'submit'>>
+  readonly #phip: Pick<Submitter<never>, 'submit'>
   readonly #gasp: GaspServer
   readonly #strangers = new Turnstile(AT_ONCE, WAITING)
 
   constructor(options: OverlayHostOptions) {
     this.#options = options
-    this.#submitter = new Submitter(options)
+    this.#phip = new Submitter(options, options.phip)
+    this.#submitters = new Map([
+      [options.phip.name, this.#phip],
+      [options.messageBoxes.name, new Submitter(options, options.messageBoxes)]
+    ])
     this.#gasp = new GaspServer(options.database)
   }
 
-  /** As `Submitter.submit`, for this node's own transactions and what it fetches itself. */
+  /** As `Submitter.submit` for `tm_phip`: this node's own transactions and what it fetches itself. */
   submit(beef: Uint8Array, options?: SubmitOptions): Promise<Admittance> {
-    return this.#submitter.submit(beef, options)
+    return this.#phip.submit(beef, options)
+  }
+
+  /** As `submit`, for a topic of this host. */
+  submitTo(topic: string, beef: Uint8Array, options?: SubmitOptions): Promise<Admittance> {
+    return this.#submitterOf(topic).submit(beef, options)
   }
 
   /**
@@ -62,10 +74,13 @@ export class OverlayHost {
     topics: readonly string[],
     isFramed: boolean
   ): Promise<Record<string, Admittance>> {
-    for (const topic of topics) requireTopic(topic)
+    const submitters = new Map(topics.map(topic => [topic, this.#submitterOf(topic)]))
     const beef = isFramed ? unframe(body) : body
-    const admittance = await this.#strangers.pass(() => this.#submitter.submit(beef))
-    return { [PHIP_TOPIC]: admittance }
+    return this.#strangers.pass(async () => {
+      const steak: Record<string, Admittance> = {}
+      for (const [topic, submitter] of submitters) steak[topic] = await submitter.submit(beef)
+      return steak
+    })
   }
 
   /**
@@ -103,7 +118,7 @@ export class OverlayHost {
 
   /** Markdown. @throws ApiError 400 ERR_UNKNOWN_TOPIC */
   async topicDocumentation(topic: string): Promise<string> {
-    requireTopic(topic)
+    this.#submitterOf(topic)
     return this.#engine().getDocumentationForTopicManager(topic)
   }
 
@@ -120,7 +135,7 @@ export class OverlayHost {
    * @throws ApiError 400 ERR_UNKNOWN_TOPIC
    */
   async unspentSince(topic: string, since: number, limit: number | undefined): Promise<ScoredOutpoint[]> {
-    requireTopic(topic)
+    this.#submitterOf(topic)
     return this.#gasp.unspentSince(topic, since, limit)
   }
 
@@ -134,14 +149,28 @@ export class OverlayHost {
     return this.#gasp.graphNode(root, node)
   }
 
+  /** @throws ApiError 400 ERR_UNKNOWN_TOPIC */
+  #submitterOf(topic: string): Pick<Submitter<never>, 'submit'> {
+    const submitter = this.#submitters.get(topic)
+    if (submitter !== undefined) return submitter
+    throw badRequest(
+      'ERR_UNKNOWN_TOPIC',
+      `This host does not know the topic ${name(topic)}, only ${[...this.#submitters.keys()].join(' and ')}.`
+    )
+  }
+
   #engine(): Engine {
-    const { database, clock, scripts, logger, curve } = this.#options
+    const { database, clock, logger, phip, messageBoxes } = this.#options
     const now = clock.now()
     const storage = new OverlayStorage(database, now)
     return createEngine({
-      managers: { [PHIP_TOPIC]: new PhipTopicManager(database, scripts) },
+      managers: {
+        [phip.name]: phip.judge(database),
+        [messageBoxes.name]: messageBoxes.judge(database)
+      },
       services: {
-        [PHIP_SERVICE]: new PhipLookupService(database, storage, curve, scripts, now),
+        [phip.service]: phip.lookupService(database, storage, now),
+        [messageBoxes.service]: messageBoxes.lookupService(database, storage, now),
         ...this.#advertisementServices(storage)
       },
       storage,
@@ -176,14 +205,6 @@ function tryParse(beef: Uint8Array): Beef | undefined {
     if (error instanceof MalformedError) return undefined
     throw error
   }
-}
-
-function requireTopic(topic: string): void {
-  if (topic === PHIP_TOPIC) return
-  throw badRequest(
-    'ERR_UNKNOWN_TOPIC',
-    `This host does not know the topic ${name(topic)}, only ${PHIP_TOPIC}.`
-  )
 }
 
 function unknownService(service: string): Error {

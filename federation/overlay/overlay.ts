@@ -8,21 +8,24 @@ import type { OutboundDoor } from '../channel/guarded-fetch.js'
 import type { PeerClient } from '../channel/peer-client.js'
 import { domainToBaseUrl } from '../phip/domain.js'
 import type { Withdrawal } from '../phip/withdrawal.js'
+import { settleOwnHost } from '../storage/messagebox-hosts.js'
 import { readHostsAgain } from '../storage/overlay-progress.js'
 import { createAdvertisements } from './advertisements.js'
 import { Advertiser, type VerifiedAuthorization } from './advertiser.js'
 import { Coalesced } from './coalesced.js'
 import { createFunding, type Funding } from './funding.js'
 import { GaspPuller } from './gasp-puller.js'
+import { MessageBoxTopic } from './messagebox-topic.js'
 import { MintCeiling } from './mint-ceiling.js'
 import { OperatorCheck } from './operator-check.js'
 import { OverlayClient } from './overlay-client.js'
 import { OverlayHost } from './overlay-host.js'
-import { PhipScripts } from './phip-scripts.js'
+import { PhipTopic } from './phip-topic.js'
 import { lookUpRecipient, type RemoteLookupReport } from './remote-lookup.js'
 import { SubmissionSender } from './submission-sender.js'
+import type { SubmitOptions } from './submitter.js'
 import { type RoundReport, Sync } from './sync.js'
-import { PHIP_TOPIC } from './topics.js'
+import { MESSAGEBOX_TOPIC, PHIP_TOPIC } from './topics.js'
 
 export interface OverlayOptions {
   readonly context: Pick<Context, 'config' | 'logger' | 'clock' | 'curve' | 'keys' | 'database'>
@@ -81,14 +84,11 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
   const baseUrl = domainToBaseUrl(publicDomain, network)
   const peers = config.peers.filter(peer => peer !== baseUrl)
   const spending = new Coalesced(() => advertiser.spendWithdrawn())
-  const host = new OverlayHost({
+  const phip = new PhipTopic({
     database,
     curve,
     network,
-    clock,
     logger,
-    scripts: new PhipScripts(curve, network),
-    chainTracker: options.chainTracker,
     onHostsChanged,
     onWithdrawn(text) {
       if (text.startsWith(`${keys.identityKey} `)) inBackground('spending what was withdrawn', spending.run())
@@ -99,9 +99,27 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
           identityKeyFromBytes(operatorKey),
           domain,
           identityKeyFromBytes(recipient)
-        ),
-      blocked: kind => operatorLists.refusal(kind)
-    }),
+        )
+    })
+  })
+  const messageBoxes = new MessageBoxTopic({
+    curve,
+    network,
+    clock,
+    domain: publicDomain,
+    peers,
+    onSubmissions: submitToPeers,
+    operatorLists
+  })
+  const host = new OverlayHost({
+    database,
+    network,
+    clock,
+    logger,
+    phip,
+    messageBoxes,
+    chainTracker: options.chainTracker,
+    ...(operatorLists && { blocked: kind => operatorLists.refusal(kind) }),
     advertisements: isMadeUp(network) ? await createAdvertisements(keys, baseUrl) : []
   })
   const client = new OverlayClient(door)
@@ -120,15 +138,19 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
       ceilings: { token: config.limits.tokensPerDay, withdrawal: config.limits.withdrawalsPerDay }
     }),
     peers,
-    onSubmissions: () => inBackground('submitting to peers', sender.flush())
+    onSubmissions: submitToPeers
   })
-  const puller = new GaspPuller({ database, clock, logger, client, host })
-  operatorLists?.onChange(() => puller.forgetRefused())
+  const [puller, hostPuller] = [pullerOf(phip), pullerOf(messageBoxes)]
+  operatorLists?.onChange(() => {
+    puller.forgetRefused()
+    hostPuller.forgetRefused()
+  })
   const sync = new Sync({
     database,
     clock,
     logger,
     puller,
+    hostPuller,
     sender,
     operators: new OperatorCheck({
       database,
@@ -142,6 +164,13 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     peers,
     interval: options.syncInterval ?? SYNC_INTERVAL
   })
+  function pullerOf(topic: PhipTopic | MessageBoxTopic): GaspPuller {
+    const submit = (beef: Uint8Array, how: SubmitOptions) => host.submitTo(topic.name, beef, how)
+    return new GaspPuller({ database, clock, logger, client, topic, submit })
+  }
+  function submitToPeers(): void {
+    inBackground('submitting to peers', sender.flush())
+  }
   function inBackground(what: string, work: Promise<void>): void {
     work.catch((error: unknown) => logger.error({ err: error }, `overlay: ${what} failed`))
   }
@@ -156,13 +185,19 @@ export async function createOverlay(options: OverlayOptions): Promise<Overlay> {
     revoke: recipient => advertiser.revoke(recipient),
     publishWithdrawal: withdrawal => advertiser.publishWithdrawal(withdrawal),
     lookUpRecipient: recipient => lookUpRecipient({ database, client, host, logger, peers }, recipient),
-    start: () => sync.start(),
+    start: () => {
+      inBackground('finding own advertisements', settleOwnHost(database, publicDomain))
+      sync.start()
+    },
     async stop() {
       await sync.stop()
       await Promise.race([settled(), delay(STOP_MILLISECONDS, undefined, { ref: false })])
     },
     settled,
-    readAgain: () => readHostsAgain(database, PHIP_TOPIC),
+    async readAgain() {
+      await readHostsAgain(database, PHIP_TOPIC)
+      await readHostsAgain(database, MESSAGEBOX_TOPIC)
+    },
     syncOnce: () => sync.runOnce()
   }
 }

@@ -36,7 +36,8 @@ function parseOutpoint(text: unknown): Outpoint | undefined {
   return parts === null ? undefined : { txid: parts[1]!, outputIndex: Number(parts[2]) }
 }
 
-function parseOutpoints(value: unknown): Outpoint[] {
+/** @throws ApiError 400 ERR_INVALID_QUERY */
+export function parseOutpoints(value: unknown): Outpoint[] {
   if (!Array.isArray(value) || value.length > MAX_ASKED_OUTPOINTS) {
     throw invalid(`outpoints is an array of at most ${MAX_ASKED_OUTPOINTS}`)
   }

@@ -2,20 +2,17 @@ import { hash } from 'node:crypto'
 import type { Network } from '../../src/config.js'
 import type { Curve } from '../../src/curve/curve.js'
 import { identityKeyBytes } from '../../src/keys/identity-key.js'
-import type { ParsedTransaction, TransactionOutput } from '../../src/transactions/transaction.js'
 import { formatRoutingText } from '../phip/routing-authorization.js'
 import { TokenVerifier } from '../phip/verify-token.js'
 import { verifyWithdrawalScript } from '../phip/withdrawal.js'
 import type { IndexedToken } from '../storage/tokens.js'
 import type { IndexedWithdrawal } from '../storage/withdrawals.js'
+import type { TopicScripts } from './topic.js'
 
 /** What belongs into `tm_phip`, verified. */
 export type PhipOutput =
   | ({ readonly kind: 'token' } & IndexedToken)
   | ({ readonly kind: 'withdrawal' } & IndexedWithdrawal)
-
-/** Outputs of one transaction, and tokens of one BEEF, that are looked at: each costs up to eight curve operations. */
-export const MAX_JUDGED_OUTPUTS = 100
 
 /** First bytes of the first field, of tokens and withdrawals alike … */
 const IDENTIFIER = Buffer.from('PHIP')
@@ -23,7 +20,7 @@ const IDENTIFIER = Buffer.from('PHIP')
 const IDENTIFIER_OFFSETS = [36, 1]
 
 /** Recognizes tokens and withdrawals of one network. Pure, but for what the verifier remembers. */
-export class PhipScripts {
+export class PhipScripts implements TopicScripts<PhipOutput> {
   readonly #curve: Curve
   readonly #network: Network
   readonly #tokens: TokenVerifier
@@ -65,24 +62,12 @@ export class PhipScripts {
     }
   }
 
-  /** All of a transaction; none of one with more than MAX_JUDGED_OUTPUTS outputs. */
-  recognizeAll({ txid, outputs }: ParsedTransaction): PhipOutput[] {
-    if (outputs.length > MAX_JUDGED_OUTPUTS) return []
-    return outputs.flatMap(({ satoshis, lockingScript }, index) => {
-      // An output without a coin can't be spent, so what it says could never be taken back.
-      const output = satoshis > 0 ? this.recognize(txid, index, lockingScript) : undefined
-      return output === undefined ? [] : [output]
-    })
-  }
-}
-
-/** How many outputs look like tokens or withdrawals at first sight. */
-export function countCandidates({ outputs }: ParsedTransaction): number {
-  const looksLikeIt = ({ lockingScript }: TransactionOutput): boolean =>
-    IDENTIFIER_OFFSETS.some(offset =>
-      IDENTIFIER.equals(lockingScript.subarray(offset, offset + IDENTIFIER.length))
+  /** By the identifier, which tokens and withdrawals share. */
+  looksLikeIt(script: Uint8Array): boolean {
+    return IDENTIFIER_OFFSETS.some(offset =>
+      IDENTIFIER.equals(script.subarray(offset, offset + IDENTIFIER.length))
     )
-  return outputs.filter(looksLikeIt).length
+  }
 }
 
 /** What the index knows an authorization's text by. */

@@ -6,6 +6,7 @@ import { OutboundError } from '../channel/outbound-error.js'
 import { findTokensOfRecipient } from '../storage/tokens.js'
 import { OverlayAnswerError, type OverlayClient } from './overlay-client.js'
 import type { AnsweredOutput, OverlayHost } from './overlay-host.js'
+import { PHIP_SERVICE } from './topics.js'
 
 export interface RemoteLookupOptions {
   readonly database: Database
@@ -59,7 +60,7 @@ async function askOutputs(
   recipient: IdentityKey
 ): Promise<AnsweredOutput[] | undefined> {
   try {
-    return await client.lookup(peer, { recipient })
+    return await client.lookup(peer, PHIP_SERVICE, { recipient })
   } catch (error) {
     if (!(error instanceof OutboundError || error instanceof OverlayAnswerError)) throw error
     logger.info({ peer, reason: error.message }, 'a peer gave no answer to a lookup')

@@ -4,11 +4,12 @@ import type { Database } from '../../src/storage/database.js'
 import {
   claimSubmissions,
   type Submission,
-  submissionAcknowledged,
+  submissionEnded,
   submissionFailed
 } from '../storage/overlay-submissions.js'
 import { Coalesced } from './coalesced.js'
-import type { OverlayClient } from './overlay-client.js'
+import { OverlayAnswerError, type OverlayClient } from './overlay-client.js'
+import { PHIP_TOPIC } from './topics.js'
 
 export interface SubmissionSenderOptions {
   readonly database: Database
@@ -25,10 +26,12 @@ const CLAIM_MILLISECONDS = 60_000
 const FIRST_DELAY = 5_000
 const LONGEST_DELAY = 5 * 60_000
 const LONGEST_ERROR = 200
+/** Of what others have made; about a day. */
+const FOREIGN_ATTEMPTS = 300
 
 /**
  * Submits this node's transactions to every peer until it has acknowledged them: tokens, so that they are known at once,
- * and spends, because nobody lists those.
+ * and spends, because nobody lists those. Spends that others have made go to peers who take such, for a day.
  */
 export class SubmissionSender {
   readonly #options: SubmissionSenderOptions
@@ -63,18 +66,33 @@ export class SubmissionSender {
     }
   }
 
-  async #send({ txid, peer, beef, attempts }: Submission): Promise<boolean> {
+  async #send(submission: Submission): Promise<boolean> {
     const { database, client, clock, logger } = this.#options
+    const { txid, topic, peer, beef, attempts } = submission
     try {
-      await client.submit(peer, beef)
+      await client.submit(peer, topic, beef)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       const delay = Math.min(FIRST_DELAY * 2 ** Math.min(attempts - 1, 10), LONGEST_DELAY)
-      logger.info({ peer, txid, attempts, reason }, 'a peer has not taken a transaction of this node')
-      await submissionFailed(database, txid, peer, clock.now() + delay, reason.slice(0, LONGEST_ERROR))
+      logger.info({ peer, txid, topic, attempts, reason }, 'a peer has not taken a transaction')
+      if (isForeign(topic) && (attempts >= FOREIGN_ATTEMPTS || isFinal(error))) {
+        await submissionEnded(database, submission)
+        return true
+      }
+      await submissionFailed(database, submission, clock.now() + delay, reason.slice(0, LONGEST_ERROR))
       return false
     }
-    await submissionAcknowledged(database, txid, peer)
+    await submissionEnded(database, submission)
     return true
   }
+}
+
+/** Made by a user, not by this node. */
+function isForeign(topic: string): boolean {
+  return topic !== PHIP_TOPIC
+}
+
+/** The peer does not host that topic, or will never take that transaction. */
+function isFinal(error: unknown): boolean {
+  return error instanceof OverlayAnswerError && !error.isTemporary
 }

@@ -5,32 +5,42 @@ import { MalformedError } from '../../src/transactions/byte-reader.js'
 import { isMadeUp, requireMadeUpProofs } from '../../src/transactions/chain.js'
 import { boundVerification } from '../../src/transactions/verification-cost.js'
 import type { Outpoint } from '../storage/overlay-outputs.js'
-import { countCandidates, MAX_JUDGED_OUTPUTS, type PhipOutput, type PhipScripts } from './phip-scripts.js'
+import {
+  countCandidates,
+  MAX_JUDGED_OUTPUTS,
+  recognizeAll,
+  type TopicOutput,
+  type TopicScripts
+} from './topic.js'
 
 const LONGEST_REASON = 300
 
-/** A BEEF that can be verified at a bounded cost, and what in it concerns `tm_phip`. */
-export interface Submission {
+/** A BEEF that can be verified at a bounded cost, and what in it concerns a topic. */
+export interface Submission<Output extends TopicOutput> {
   readonly beef: Beef
   /** Of each transaction, by id. */
-  readonly phipOutputs: ReadonlyMap<string, readonly PhipOutput[]>
+  readonly outputs: ReadonlyMap<string, readonly Output[]>
 }
 
 /**
- * Parses what somebody submits. Nothing is verified yet but tokens and withdrawals.
+ * Parses what somebody submits. Nothing is verified yet but the outputs of the topic.
  *
  * @throws ApiError 400 ERR_INVALID_BEEF, saying what is wrong
  */
-export function parseSubmission(bytes: Uint8Array, scripts: PhipScripts, network: Network): Submission {
+export function parseSubmission<Output extends TopicOutput>(
+  bytes: Uint8Array,
+  scripts: TopicScripts<Output>,
+  network: Network
+): Submission<Output> {
   try {
     const beef = parseBeef(bytes)
     if (beef.subject.outputs.length > MAX_JUDGED_OUTPUTS) {
       throw new MalformedError(`the transaction has more than ${MAX_JUDGED_OUTPUTS} outputs`)
     }
     if (isMadeUp(network)) requireMadeUpProofs(beef)
-    const phipOutputs = recognize(beef, scripts)
-    boundVerification(beef, transaction => concerns(transaction, phipOutputs))
-    return { beef, phipOutputs }
+    const outputs = recognize(beef, scripts)
+    boundVerification(beef, transaction => concerns(transaction, outputs))
+    return { beef, outputs }
   } catch (error) {
     if (error instanceof MalformedError) throw invalidBeef(error.message)
     throw error
@@ -52,26 +62,29 @@ export function badTransaction(cause: unknown): Error {
   return badRequest('ERR_INVALID_TRANSACTION', `The transaction does not verify: ${reason}`)
 }
 
-/** Whether a transaction has tokens or withdrawals, or spends one; an unproven one comes with what it spends. */
+/** Whether a transaction has outputs of the topic, or spends one; an unproven one comes with what it spends. */
 function concerns(
   { txid, inputs }: BeefTransaction,
-  phipOutputs: ReadonlyMap<string, readonly PhipOutput[]>
+  outputs: ReadonlyMap<string, readonly TopicOutput[]>
 ): boolean {
-  return phipOutputs.has(txid) || inputs.some(({ sourceTxid }) => phipOutputs.has(sourceTxid))
+  return outputs.has(txid) || inputs.some(({ sourceTxid }) => outputs.has(sourceTxid))
 }
 
 /**
- * Ancestors count too: a spend brings the token that it spends, so that whichever of the two arrives first, the token
+ * Ancestors count too: a spend brings the output that it spends, so that whichever of the two arrives first, the output
  * ends as spent.
  */
-function recognize({ transactions }: Beef, scripts: PhipScripts): Map<string, PhipOutput[]> {
-  const recognized = new Map<string, PhipOutput[]>()
-  const candidates = transactions.reduce((sum, transaction) => sum + countCandidates(transaction), 0)
+function recognize<Output extends TopicOutput>(
+  { transactions }: Beef,
+  scripts: TopicScripts<Output>
+): Map<string, Output[]> {
+  const recognized = new Map<string, Output[]>()
+  const candidates = transactions.reduce((sum, transaction) => sum + countCandidates(scripts, transaction), 0)
   if (candidates > MAX_JUDGED_OUTPUTS) {
-    throw new MalformedError(`more than ${MAX_JUDGED_OUTPUTS} tokens and withdrawals`)
+    throw new MalformedError(`more than ${MAX_JUDGED_OUTPUTS} outputs of this topic`)
   }
   for (const transaction of transactions) {
-    const outputs = scripts.recognizeAll(transaction)
+    const outputs = recognizeAll(scripts, transaction)
     if (outputs.length > 0) recognized.set(transaction.txid, outputs)
   }
   return recognized

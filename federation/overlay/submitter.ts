@@ -1,8 +1,6 @@
 import type { Network } from '../../src/config.js'
 import type { Clock } from '../../src/context.js'
-import type { Curve } from '../../src/curve/curve.js'
 import type { ApiError } from '../../src/errors.js'
-import { type IdentityKey, identityKeyFromBytes } from '../../src/keys/identity-key.js'
 import type { Logger } from '../../src/logger.js'
 import type { ListKind } from '../../src/operator-lists.js'
 import type { Database, Queryable } from '../../src/storage/database.js'
@@ -11,17 +9,8 @@ import { MalformedError } from '../../src/transactions/byte-reader.js'
 import { askChain, type ChainTracker, isMadeUp, readAsLibrary } from '../../src/transactions/chain.js'
 import { findTrackedOutpoints, type Outpoint } from '../storage/overlay-outputs.js'
 import { type Admittance, findApplied, forgetApplied, recordAdmittance } from '../storage/overlay-progress.js'
-import { findRecipientsOfOutpoints, lockRecipients } from '../storage/tokens.js'
-import {
-  deferWithdrawal,
-  findDeferredWithdrawals,
-  findTextState,
-  forgetDeferredWithdrawals,
-  type RecipientText
-} from '../storage/withdrawals.js'
+import { lockRecipients } from '../storage/tokens.js'
 import { createEngine } from './engine.js'
-import { PhipLookupService } from './lookup-service.js'
-import type { PhipOutput, PhipScripts } from './phip-scripts.js'
 import { SerialQueryable } from './serial-queryable.js'
 import { OverlayStorage } from './storage.js'
 import {
@@ -31,25 +20,16 @@ import {
   type Submission,
   spentOutpoints
 } from './submission.js'
-import { PhipTopicManager, type TokenRefusal } from './topic-manager.js'
-import { PHIP_SERVICE, PHIP_TOPIC } from './topics.js'
+import type { Topic, TopicChange, TopicOutput } from './topic.js'
 
 export interface SubmitterOptions {
   readonly database: Database
-  readonly curve: Curve
   readonly network: Network
   readonly clock: Clock
   readonly logger: Logger
-  readonly scripts: PhipScripts
   /** Needed on `test` and `main`; without one, nothing is taken there that has a Merkle path. */
   readonly chainTracker: ChainTracker | undefined
-  /** Called after the commit; losing a call costs time only. */
-  readonly onHostsChanged: (recipient: IdentityKey) => void
-  /** Called after the commit with the texts of withdrawals that were admitted; losing a call costs time only. */
-  readonly onWithdrawn: (text: string) => void
-  /** Absent: no token is refused for whom it names. */
-  readonly refusalOf?: TokenRefusal
-  /** What whoever submits is told about tokens that were not admitted for that reason. */
+  /** What whoever submits is told about outputs that the operator does not want. */
   readonly blocked?: (kind: ListKind) => ApiError
 }
 
@@ -63,76 +43,73 @@ export interface SubmitOptions {
 }
 
 const NOTHING: Admittance = { outputsToAdmit: [], coinsToRetain: [], coinsRemoved: [] }
-/** Withdrawals kept of one peer. */
-const MAX_DEFERRED = 10_000
 
-/** What one submission changed. */
-interface Change {
-  admittance: Admittance
-  /** Whose hosts may be others now. */
-  recipients: readonly Buffer[]
-  /** Of tokens that were admitted. */
-  readonly texts: RecipientText[]
-  /** Texts of withdrawals that were admitted. */
-  readonly withdrawn: string[]
+/** What one submission changed, and what is answered. */
+interface Applied<Output extends TopicOutput> {
+  readonly admittance: Admittance
+  /** Undefined where nothing did. */
+  readonly change: TopicChange<Output> | undefined
 }
 
 /**
- * Gives transactions to the overlay engine, each in one database transaction: outputs, spends, scores, the index of
- * tokens, and that it was judged, all or nothing. The library does these one by one, and some without waiting.
+ * Gives transactions to the overlay engine for one topic, each in one database transaction: outputs, spends, scores, the
+ * topic's index, and that it was judged, all or nothing. The library does these one by one, and some without waiting.
  *
  * A transaction that concerns nothing here is neither verified nor remembered: the library would remember it as judged,
  * and never look again when it does concern something.
  */
-export class Submitter {
+export class Submitter<Output extends TopicOutput> {
   readonly #options: SubmitterOptions
+  readonly #topic: Topic<Output>
 
-  constructor(options: SubmitterOptions) {
+  constructor(options: SubmitterOptions, topic: Topic<Output>) {
     this.#options = options
+    this.#topic = topic
   }
 
   /**
    * @param bytes BEEF of either version, atomic or not
    * @returns what was admitted and removed; for a repeat, what was told the first time
    * @throws ApiError 400 ERR_INVALID_BEEF (malformed, too dear to verify) or ERR_INVALID_TRANSACTION (does not verify);
-   * 403 ERR_BLOCKED where the operator wants no token of it
+   * 403 ERR_BLOCKED where the operator wants no output of it
    */
   async submit(bytes: Uint8Array, options: SubmitOptions = {}): Promise<Admittance> {
-    const { database, scripts, network } = this.#options
-    const submission = parseSubmission(bytes, scripts, network)
+    const { database, network } = this.#options
+    const submission = parseSubmission(bytes, this.#topic.scripts, network)
     const { subject } = submission.beef
-    const known = (await findApplied(database, [subject.txid], PHIP_TOPIC)).get(subject.txid)
+    const known = (await findApplied(database, [subject.txid], this.#topic.name)).get(subject.txid)
     if (known !== undefined) return known
     if (!(await this.#concerns(submission))) return NOTHING
     const chainTracker = await this.#chainTracker(submission, bytes)
-    const change = await database.transaction(tx => this.#apply(tx, submission, chainTracker, options))
-    for (const recipient of change.recipients) this.#options.onHostsChanged(identityKeyFromBytes(recipient))
-    for (const text of change.withdrawn) this.#options.onWithdrawn(text)
-    if (change.texts.length > 0) await this.#submitDeferred(change.texts)
-    if (change.admittance.outputsToAdmit.length === 0) this.#tellBlocked(submission)
-    return change.admittance
+    const { admittance, change } = await database.transaction(tx =>
+      this.#apply(tx, submission, chainTracker, options)
+    )
+    if (change !== undefined) await this.#topic.afterCommit(change, beef => this.submit(beef))
+    if (admittance.outputsToAdmit.length === 0) this.#tellBlocked(submission)
+    return admittance
   }
 
-  /** Whatever it spends is spent; but its tokens are not wanted, and that is no secret. */
-  #tellBlocked({ beef, phipOutputs }: Submission): void {
+  /** Whatever it spends is spent; but its outputs are not wanted, and that is no secret. */
+  #tellBlocked({ beef, outputs }: Submission<Output>): void {
     const { blocked } = this.#options
-    const kind = this.#refusals(phipOutputs.get(beef.subject.txid) ?? [])[0]
+    const kind = this.#refusals(outputs.get(beef.subject.txid) ?? [])[0]
     if (blocked !== undefined && kind !== undefined) throw blocked(kind)
   }
 
-  #refusals(outputs: readonly PhipOutput[]): ListKind[] {
-    return outputs.flatMap(output =>
-      output.kind === 'token' ? (this.#options.refusalOf?.(output) ?? []) : []
-    )
+  #refusals(outputs: readonly Output[]): ListKind[] {
+    return outputs.flatMap(output => this.#topic.refusalOf(output) ?? [])
   }
 
-  async #concerns({ beef, phipOutputs }: Submission): Promise<boolean> {
-    if (phipOutputs.size > 0) return true
+  async #concerns({ beef, outputs }: Submission<Output>): Promise<boolean> {
+    if (outputs.size > 0) return true
     const spent = beef.transactions.flatMap(spentOutpoints)
-    return (await findTrackedOutpoints(this.#options.database, spent, PHIP_TOPIC)).length > 0
+    return (await findTrackedOutpoints(this.#options.database, spent, this.#topic.name)).length > 0
   }
 
-  async #chainTracker({ beef }: Submission, bytes: Uint8Array): Promise<ChainTracker | 'scripts only'> {
+  async #chainTracker(
+    { beef }: Submission<Output>,
+    bytes: Uint8Array
+  ): Promise<ChainTracker | 'scripts only'> {
     const { network, chainTracker } = this.#options
     try {
       const library = readAsLibrary(beef, bytes)
@@ -147,86 +124,80 @@ export class Submitter {
 
   async #apply(
     tx: Queryable,
-    submission: Submission,
+    submission: Submission<Output>,
     chainTracker: ChainTracker | 'scripts only',
     options: SubmitOptions
-  ): Promise<Change> {
+  ): Promise<Applied<Output>> {
     const { beef } = submission
+    const { name: topicName } = this.#topic
     const db = new SerialQueryable(tx)
-    const recipients = await lockConcerned(db, submission)
+    const recipients = await this.#lockConcerned(db, submission)
     await options.before?.(db)
     const txids = beef.transactions.map(({ txid }) => txid)
-    const applied = await findApplied(db, txids, PHIP_TOPIC)
+    const applied = await findApplied(db, txids, topicName)
     const spent = beef.transactions.flatMap(spentOutpoints)
-    const tracked = new Set((await findTrackedOutpoints(db, spent, PHIP_TOPIC)).map(outpointName))
-    const change: Change = {
-      admittance: applied.get(beef.subject.txid) ?? NOTHING,
-      recipients: [],
-      texts: [],
-      withdrawn: []
-    }
+    const tracked = new Set((await findTrackedOutpoints(db, spent, topicName)).map(outpointName))
+    let admittance = applied.get(beef.subject.txid) ?? NOTHING
+    const admitted: Output[] = []
+    let changed = false
+    let removed = false
     for (const transaction of beef.transactions) {
       if (applied.has(transaction.txid)) continue
       const spends = spentOutpoints(transaction).some(outpoint => tracked.has(outpointName(outpoint)))
       const admissible = await this.#admissible(db, submission, transaction, options.peer)
       if (!spends && admissible.length === 0) continue
-      const admittance = await this.#judge(db, submission, transaction, chainTracker)
+      const judged = await this.#judge(db, submission, transaction, chainTracker)
       // To be judged again once the operator has changed his mind.
-      if (this.#refusals(submission.phipOutputs.get(transaction.txid) ?? []).length > 0)
-        await forgetApplied(db, transaction.txid, PHIP_TOPIC)
-      for (const outputIndex of admittance.outputsToAdmit)
+      if (this.#refusals(submission.outputs.get(transaction.txid) ?? []).length > 0)
+        await forgetApplied(db, transaction.txid, topicName)
+      for (const outputIndex of judged.outputsToAdmit)
         tracked.add(outpointName({ txid: transaction.txid, outputIndex }))
-      change.recipients = recipients
-      for (const output of admissible) {
-        if (output.kind === 'token') change.texts.push(output)
-        else change.withdrawn.push(output.text)
-      }
-      if (transaction === beef.subject) change.admittance = admittance
+      changed = true
+      removed ||= spends
+      const recognized = submission.outputs.get(transaction.txid) ?? []
+      admitted.push(...recognized.filter(({ outputIndex }) => judged.outputsToAdmit.includes(outputIndex)))
+      if (transaction === beef.subject) admittance = judged
     }
+    const change = changed ? { txid: beef.subject.txid, recipients, admitted, spends: removed } : undefined
+    if (change !== undefined) await this.#topic.beforeCommit?.(db, change, extractBeef(beef, beef.subject))
     await options.after?.(db)
     await db.settled()
-    return change
+    return { admittance, change }
   }
 
   async #admissible(
     db: Queryable,
-    { beef, phipOutputs }: Submission,
+    { beef, outputs: recognized }: Submission<Output>,
     transaction: BeefTransaction,
     peer: string | undefined
-  ): Promise<PhipOutput[]> {
-    const outputs = phipOutputs.get(transaction.txid) ?? []
-    const admissible = await new PhipTopicManager(
-      db,
-      this.#options.scripts,
-      this.#options.refusalOf
-    ).admissible(outputs)
-    if (peer === undefined) return admissible
-    for (const output of outputs) {
-      if (output.kind !== 'withdrawal' || admissible.includes(output)) continue
-      if ((await findTextState(db, output)).seen) continue
-      const own = extractBeef(beef, transaction)
-      await deferWithdrawal(db, output, transaction.txid, peer, own, MAX_DEFERRED)
+  ): Promise<Output[]> {
+    const outputs = recognized.get(transaction.txid) ?? []
+    const admissible = await this.#topic.judge(db).admissible(outputs)
+    if (peer !== undefined) {
+      const refused = outputs.filter(output => !admissible.includes(output))
+      await this.#topic.keepForLater?.(db, { beef, transaction, outputs: refused }, peer)
     }
     return admissible
   }
 
   async #judge(
     db: SerialQueryable,
-    { beef }: Submission,
+    { beef }: Submission<Output>,
     transaction: BeefTransaction,
     chainTracker: ChainTracker | 'scripts only'
   ): Promise<Admittance> {
-    const { curve, scripts, clock, logger, refusalOf } = this.#options
+    const { clock, logger } = this.#options
+    const { name: topicName, service } = this.#topic
     const now = clock.now()
     const storage = new OverlayStorage(db, now)
     const engine = createEngine({
-      managers: { [PHIP_TOPIC]: new PhipTopicManager(db, scripts, refusalOf) },
-      services: { [PHIP_SERVICE]: new PhipLookupService(db, storage, curve, scripts, now) },
+      managers: { [topicName]: this.#topic.judge(db) },
+      services: { [service]: this.#topic.lookupService(db, storage, now) },
       storage,
       chainTracker,
       logger
     })
-    const taggedBeef = { beef: Array.from(extractBeef(beef, transaction)), topics: [PHIP_TOPIC] }
+    const taggedBeef = { beef: Array.from(extractBeef(beef, transaction)), topics: [topicName] }
     const steak = await engine
       .submit(taggedBeef, undefined, 'historical-tx')
       .catch(async (error: unknown) => {
@@ -235,44 +206,33 @@ export class Submitter {
         throw badTransaction(error)
       })
     await db.settled()
-    const told = steak[PHIP_TOPIC]
+    const told = steak[topicName]
     const admittance: Admittance = {
       outputsToAdmit: told?.outputsToAdmit ?? [],
       coinsToRetain: told?.coinsToRetain ?? [],
       coinsRemoved: told?.coinsRemoved ?? []
     }
-    await recordAdmittance(db, transaction.txid, PHIP_TOPIC, admittance)
+    await recordAdmittance(db, transaction.txid, topicName, admittance)
     return admittance
   }
 
-  /** A token was seen: withdrawals of its text that a peer listed before can be admitted now. */
-  async #submitDeferred(texts: readonly RecipientText[]): Promise<void> {
-    const { database, logger } = this.#options
-    for (const beef of await findDeferredWithdrawals(database, texts)) {
-      await this.submit(beef).catch((error: unknown) =>
-        logger.debug({ err: error }, 'a deferred withdrawal was refused')
-      )
+  /**
+   * Locks the recipients whose hosts this may change. What it spends may have been admitted while it waited for a lock,
+   * so it looks again until nobody is added.
+   */
+  async #lockConcerned(db: Queryable, { beef, outputs }: Submission<Output>): Promise<Buffer[]> {
+    const spent = beef.transactions.flatMap(spentOutpoints)
+    const locked = new Map<string, Buffer>()
+    for (;;) {
+      const concerned = [
+        ...[...outputs.values()].flat().map(({ recipient }) => recipient),
+        ...(await this.#topic.findRecipients(db, spent))
+      ]
+      const added = concerned.filter(recipient => !locked.has(recipient.toString('hex')))
+      if (added.length === 0) return [...locked.values()]
+      await lockRecipients(db, added)
+      for (const recipient of added) locked.set(recipient.toString('hex'), recipient)
     }
-    await forgetDeferredWithdrawals(database, texts)
-  }
-}
-
-/**
- * Locks the recipients whose hosts this may change. What it spends may have been admitted while it waited for a lock,
- * so it looks again until nobody is added.
- */
-async function lockConcerned(db: Queryable, { beef, phipOutputs }: Submission): Promise<Buffer[]> {
-  const spent = beef.transactions.flatMap(spentOutpoints)
-  const locked = new Map<string, Buffer>()
-  for (;;) {
-    const concerned = [
-      ...[...phipOutputs.values()].flat().map(({ recipient }) => recipient),
-      ...(await findRecipientsOfOutpoints(db, spent))
-    ]
-    const added = concerned.filter(recipient => !locked.has(recipient.toString('hex')))
-    if (added.length === 0) return [...locked.values()]
-    await lockRecipients(db, added)
-    for (const recipient of added) locked.set(recipient.toString('hex'), recipient)
   }
 }
 

@@ -13,7 +13,10 @@ export interface SyncOptions {
   readonly database: Database
   readonly clock: Clock
   readonly logger: Logger
+  /** Of PHIP tokens. */
   readonly puller: GaspPuller
+  /** Of host advertisements. */
+  readonly hostPuller: GaspPuller
   readonly sender: SubmissionSender
   readonly operators: OperatorCheck
   /** Spends own tokens that were withdrawn while nobody looked. */
@@ -88,6 +91,7 @@ export class Sync {
       const report = await puller.pull(peer)
       if (report !== undefined && report.taken > 0)
         logger.info({ peer, ...report }, 'read from an overlay host')
+      await this.#pullHosts(peer)
       await hastenSubmissions(database, peer, clock.now())
       return report
     } catch (error) {
@@ -97,6 +101,17 @@ export class Sync {
         logger.error({ err: error, peer }, 'reading from an overlay host failed')
       }
       return undefined
+    }
+  }
+
+  /** Not every host of PHIP tokens hosts these. */
+  async #pullHosts(peer: string): Promise<void> {
+    const { hostPuller, logger } = this.#options
+    try {
+      await hostPuller.pull(peer)
+    } catch (error) {
+      if (!(error instanceof OutboundError || error instanceof OverlayAnswerError)) throw error
+      logger.debug({ peer, reason: error.message }, 'host advertisements of a peer cannot be read')
     }
   }
 

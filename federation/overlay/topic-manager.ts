@@ -1,4 +1,4 @@
-import type { AdmittanceInstructions, TopicManager } from '@bsv/overlay'
+import type { AdmittanceInstructions } from '@bsv/overlay'
 import type { ListKind } from '../../src/operator-lists.js'
 import type { Queryable } from '../../src/storage/database.js'
 import { parseBeef } from '../../src/transactions/beef.js'
@@ -8,6 +8,7 @@ import type { IndexedToken } from '../storage/tokens.js'
 import { findTextState } from '../storage/withdrawals.js'
 import { type ServiceDescription, TOPIC_DESCRIPTION } from './documentation.js'
 import type { PhipOutput, PhipScripts } from './phip-scripts.js'
+import { instructionsFor, type TopicJudge } from './topic.js'
 
 const NOTHING: AdmittanceInstructions = { outputsToAdmit: [], coinsToRetain: [] }
 
@@ -18,7 +19,7 @@ export type TokenRefusal = (token: IndexedToken) => ListKind | undefined
  * `tm_phip`: admits PHIP tokens that verify and that the operator does not block, and withdrawals that verify, of a text that was seen in a valid token,
  * once per text. Never retains a coin: nobody needs the history of a token.
  */
-export class PhipTopicManager implements TopicManager {
+export class PhipTopicManager implements TopicJudge<PhipOutput> {
   readonly #db: Queryable
   readonly #scripts: PhipScripts
   readonly #refusalOf: TokenRefusal
@@ -37,8 +38,7 @@ export class PhipTopicManager implements TopicManager {
       if (error instanceof MalformedError) return NOTHING
       throw error
     }
-    const outputs = await this.admissible(this.#scripts.recognizeAll(transaction))
-    return { outputsToAdmit: outputs.map(({ outputIndex }) => outputIndex), coinsToRetain: [] }
+    return instructionsFor(this, this.#scripts, transaction)
   }
 
   /** Those of one transaction's outputs that are admitted now. */

@@ -1,8 +1,9 @@
 import { type Queryable, statement } from '../../src/storage/database.js'
 
-/** A transaction of this node that a peer has not acknowledged. */
+/** A transaction that a peer must learn of and has not acknowledged. */
 export interface Submission {
   readonly txid: string
+  readonly topic: string
   /** Base URL. */
   readonly peer: string
   readonly beef: Buffer
@@ -10,35 +11,38 @@ export interface Submission {
   readonly attempts: number
 }
 
+type SubmissionName = Pick<Submission, 'txid' | 'topic' | 'peer'>
+
 const ENQUEUE = statement(
   'enqueue_overlay_submissions',
-  `insert into overlay_submissions (txid, peer, next_attempt_at)
-  select $1, peer, $3 from unnest($2::text[]) as peer
+  `insert into overlay_submissions (txid, topic, peer, next_attempt_at)
+  select $1, $2, peer, $4 from unnest($3::text[]) as peer
   on conflict do nothing`
 )
 
 /** The transaction must be kept (`insertOverlayTransaction`). @param now ms: due at once */
 export async function enqueueSubmissions(
   db: Queryable,
+  topic: string,
   txid: string,
   peers: readonly string[],
   now: number
 ): Promise<void> {
-  await db.query(ENQUEUE, [Buffer.from(txid, 'hex'), peers, now])
+  await db.query(ENQUEUE, [Buffer.from(txid, 'hex'), topic, peers, now])
 }
 
 const CLAIM = statement(
   'claim_overlay_submissions',
   `with due as (
-    select txid, peer from overlay_submissions
+    select txid, topic, peer from overlay_submissions
     where next_attempt_at <= $1 and peer = any ($2::text[])
     order by next_attempt_at limit $3
     for update skip locked
   )
   update overlay_submissions s set attempts = s.attempts + 1, next_attempt_at = $4
   from due, overlay_transactions t
-  where s.txid = due.txid and s.peer = due.peer and t.txid = s.txid
-  returning encode(s.txid, 'hex') as txid, s.peer, s.attempts, t.beef`
+  where s.txid = due.txid and s.topic = due.topic and s.peer = due.peer and t.txid = s.txid
+  returning encode(s.txid, 'hex') as txid, s.topic, s.peer, s.attempts, t.beef`
 )
 
 /**
@@ -56,30 +60,29 @@ export async function claimSubmissions(
   return db.query<Submission>(CLAIM, [now, peers, limit, until])
 }
 
-const ACKNOWLEDGED = statement(
-  'overlay_submission_acknowledged',
-  'delete from overlay_submissions where txid = $1 and peer = $2'
+const ENDED = statement(
+  'overlay_submission_ended',
+  'delete from overlay_submissions where txid = $1 and topic = $2 and peer = $3'
 )
 
-/** The peer has the transaction. */
-export async function submissionAcknowledged(db: Queryable, txid: string, peer: string): Promise<void> {
-  await db.query(ACKNOWLEDGED, [Buffer.from(txid, 'hex'), peer])
+/** The peer has the transaction, or will never take it. */
+export async function submissionEnded(db: Queryable, { txid, topic, peer }: SubmissionName): Promise<void> {
+  await db.query(ENDED, [Buffer.from(txid, 'hex'), topic, peer])
 }
 
 const FAILED = statement(
   'overlay_submission_failed',
-  'update overlay_submissions set next_attempt_at = $3, last_error = $4 where txid = $1 and peer = $2'
+  'update overlay_submissions set next_attempt_at = $4, last_error = $5 where txid = $1 and topic = $2 and peer = $3'
 )
 
 /** @param nextAttemptAt ms */
 export async function submissionFailed(
   db: Queryable,
-  txid: string,
-  peer: string,
+  { txid, topic, peer }: SubmissionName,
   nextAttemptAt: number,
   error: string
 ): Promise<void> {
-  await db.query(FAILED, [Buffer.from(txid, 'hex'), peer, nextAttemptAt, error])
+  await db.query(FAILED, [Buffer.from(txid, 'hex'), topic, peer, nextAttemptAt, error])
 }
 
 const HASTEN = statement(

@@ -51,9 +51,11 @@ export interface SentOutcome {
     | 'full'
     | 'blocked'
     | 'due'
+    | 'elsewhere'
   readonly delivery: 'local' | 'parked' | 'forwarding'
   readonly shown_id: string
   readonly forwardable: boolean
+  /** To be nudged; where it is elsewhere, the URL of the host. */
   readonly domains: string[] | null
   readonly expressions: string[] | null
   /** Where it is full. */

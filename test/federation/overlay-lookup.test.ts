@@ -101,7 +101,7 @@ describe('POST /lookup', () => {
       ['what is no JSON', '{', 'ERR_INVALID_JSON'],
       ['what is no question', '[]', 'ERR_INVALID_QUERY'],
       ['no service', '{"query":{}}', 'ERR_INVALID_QUERY'],
-      ['another service', '{"service":"ls_messagebox","query":{}}', 'ERR_UNKNOWN_SERVICE'],
+      ['another service', '{"service":"ls_nothing","query":{}}', 'ERR_UNKNOWN_SERVICE'],
       ['a service that every object has', '{"service":"toString","query":{}}', 'ERR_UNKNOWN_SERVICE'],
       ['no query', '{"service":"ls_phip"}', 'ERR_INVALID_QUERY'],
       ['an empty query', '{"service":"ls_phip","query":{}}', 'ERR_INVALID_QUERY'],
@@ -184,7 +184,9 @@ describe('POST /lookup', () => {
     it('with SHIP and SLAP tokens that the reference topic managers would admit', async () => {
       const answers = await Promise.all([
         lookUp(node, { topics: ['tm_phip', 'tm_other'] }, {}, 'ls_ship'),
+        lookUp(node, { topics: ['tm_messagebox'] }, {}, 'ls_ship'),
         lookUp(node, { service: 'ls_phip' }, {}, 'ls_slap'),
+        lookUp(node, { service: 'ls_messagebox' }, {}, 'ls_slap'),
         lookUp(node, { service: 'ls_ship' }, {}, 'ls_slap')
       ])
       const names = answers.map(answer => {
@@ -196,11 +198,17 @@ describe('POST /lookup', () => {
         expect([identityKey, domain]).to.deep.equal([node.keys.identityKey, node.url])
         return `${protocol} ${topicOrService}`
       })
-      expect(names).to.deep.equal(['SHIP tm_phip', 'SLAP ls_phip', 'SLAP ls_ship'])
+      expect(names).to.deep.equal([
+        'SHIP tm_phip',
+        'SHIP tm_messagebox',
+        'SLAP ls_phip',
+        'SLAP ls_messagebox',
+        'SLAP ls_ship'
+      ])
       for (const query of [{ topics: ['tm_other'] }, {}, null, 7]) {
         expect((await lookUp(node, query, {}, 'ls_ship')).json.outputs).to.deep.equal([])
       }
-      expect((await lookUp(node, 'findAll', {}, 'ls_slap')).json.outputs).to.have.lengthOf(2)
+      expect((await lookUp(node, 'findAll', {}, 'ls_slap')).json.outputs).to.have.lengthOf(3)
     })
   })
 
@@ -208,7 +216,7 @@ describe('POST /lookup', () => {
     const topics = await call(node, '/listTopicManagers')
     expect(topics.json.tm_phip).to.include({ name: 'tm_phip' })
     const services = await call(node, '/listLookupServiceProviders')
-    expect(Object.keys(services.json)).to.have.members(['ls_phip', 'ls_ship', 'ls_slap'])
+    expect(Object.keys(services.json)).to.have.members(['ls_phip', 'ls_messagebox', 'ls_ship', 'ls_slap'])
     const documentation = await call(node, '/getDocumentationForTopicManager?manager=tm_phip')
     expect(documentation.type).to.match(/^text\/markdown/)
     expect(documentation.bytes.toString()).to.match(/^# tm_phip\n/)

@@ -8,7 +8,7 @@ import {
   claimSubmissions,
   enqueueSubmissions,
   forgetOtherPeers,
-  submissionAcknowledged,
+  submissionEnded,
   submissionFailed
 } from '../../federation/storage/overlay-submissions.js'
 import type { Database } from '../../src/storage/database.js'
@@ -186,7 +186,7 @@ describe('overlay storage', () => {
     async function enqueued(peers: string[]): Promise<string> {
       const txid = newTxid()
       await insertOverlayTransaction(database, txid, Buffer.of(7))
-      await enqueueSubmissions(database, txid, peers, NOW)
+      await enqueueSubmissions(database, 'tm_phip', txid, peers, NOW)
       return txid
     }
     const transactionsOf = (txid: string) =>
@@ -200,9 +200,9 @@ describe('overlay storage', () => {
       expect(others).to.deep.equal([])
       expect(claimed).to.deep.include({ txid, peer: 'http://1', attempts: 1 })
       expect(claimed?.beef).to.deep.equal(Buffer.of(7))
-      await submissionAcknowledged(database, txid, 'http://1')
+      await submissionEnded(database, { txid, topic: 'tm_phip', peer: 'http://1' })
       expect(await transactionsOf(txid)).to.have.lengthOf(1)
-      await submissionAcknowledged(database, txid, 'http://2')
+      await submissionEnded(database, { txid, topic: 'tm_phip', peer: 'http://2' })
       expect(await transactionsOf(txid)).to.deep.equal([])
     })
 
@@ -213,7 +213,7 @@ describe('overlay storage', () => {
       expect(await claim(NOW)).to.equal(1)
       expect(await claim(NOW + 59)).to.equal(0)
       expect(await claim(NOW + 60)).to.equal(1)
-      await submissionFailed(database, txid, 'http://3', NOW + 500, 'no')
+      await submissionFailed(database, { txid, topic: 'tm_phip', peer: 'http://3' }, NOW + 500, 'no')
       expect(await claim(NOW + 499)).to.equal(0)
       expect(await claim(NOW + 500)).to.equal(1)
     })
