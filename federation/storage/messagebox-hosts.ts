@@ -91,7 +91,7 @@ const FIND = statement(
   'find_messagebox_advertisements',
   `with hosts as (
     -- Of copies the oldest: its owner knows that one.
-    select distinct on (host) txid, output_index, named_at, host
+    select distinct on (host) txid, output_index, host, max(named_at) over (partition by host) as named_at
     from (
       select * from messagebox_advertisements
       where recipient = $1 and spent_at is null and ($2::text is null or host = $2)
