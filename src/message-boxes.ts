@@ -1,5 +1,6 @@
 import type { Caller } from './auth/caller.js'
 import { StaleSession } from './auth/stale-session.js'
+import type { Limits } from './config.js'
 import type { Context, Forwarding, LocalContext } from './context.js'
 import { ApiError, badRequest } from './errors.js'
 import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
@@ -34,8 +35,8 @@ export interface Acceptance {
  *
  * @returns one entry per recipient, in the order of the request
  * @throws StaleSession for a replay; ApiError 400 (signature, time, payment), 403 ERR_DELIVERY_BLOCKED,
- * ERR_ORIGIN_UNPROVABLE, 409 ERR_DUPLICATE_MESSAGE, ERR_RECIPIENT_ELSEWHERE,
- * 507 ERR_INBOX_QUOTA_EXCEEDED
+ * ERR_ORIGIN_UNPROVABLE, 409 ERR_DUPLICATE_MESSAGE, ERR_RECIPIENT_ELSEWHERE, 429
+ * ERR_SENDER_QUOTA_EXCEEDED, 507 ERR_INBOX_QUOTA_EXCEEDED
  */
 export async function acceptSentMessage(
   context: LocalContext,
@@ -60,7 +61,7 @@ export async function acceptSentMessage(
     recipients: sorted
   }
   const outcomes = await acceptPaid(context, caller, message, sent, now)
-  throwRefusal(outcomes, sorted, caller.envelope.carriesAuthorization)
+  throwRefusal(outcomes, sorted, caller.envelope.carriesAuthorization, context.config.limits)
   const domains = outcomes.flatMap(outcome => outcome.domains ?? [])
   if (domains.length > 0) context.forwarding.nudge(domains)
   context.arrivals.announce(arrivalsOf(outcomes, sorted, message.messageBox))
@@ -238,10 +239,19 @@ const REFUSALS = {
   }
 } as const
 
+const TOO_MANY_OF_SENDER = {
+  status: 429,
+  code: 'ERR_SENDER_QUOTA_EXCEEDED',
+  description: 'There is no room for another message of yours'
+} as const
+
+type Refusal = SentOutcome & { readonly outcome: keyof typeof REFUSALS }
+
 function throwRefusal(
   outcomes: readonly SentOutcome[],
   recipients: readonly SentRecipient[],
-  withheld: boolean
+  withheld: boolean,
+  limits: Limits
 ): void {
   const first = outcomes[0]!.outcome
   if (first === 'replayed' || first === 'unknown') throw new StaleSession(first)
@@ -251,7 +261,7 @@ function throwRefusal(
   )
   if (decisive === undefined) return
   const { outcome, exceeded } = decisive
-  const refusal = REFUSALS[outcome]
+  const refusal = refusalOf(decisive)
   if (outcome === 'unprovable' && withheld) {
     throw badRequest(
       'ERR_AUTHORIZATION_HEADER',
@@ -268,20 +278,25 @@ function throwRefusal(
   throw new ApiError(refusal.status, refusal.code, description, {
     recipients: refusals.map(refused => ({
       recipient: keyOf(refused),
-      code: REFUSALS[refused.outcome].code,
+      code: refusalOf(refused).code,
       ...(refused.exceeded === null ? {} : { limit: refused.exceeded }),
       ...(refused.outcome === 'elsewhere' && { host: refused.domains?.[0] })
     })),
-    ...(blocked.length === 0 ? {} : { blockedRecipients: blocked })
+    ...(blocked.length === 0 ? {} : { blockedRecipients: blocked }),
+    // Which limit, and how much it is: deployed servers say it so.
+    ...(exceeded === null ? {} : { resource: exceeded, limit: limits[exceeded] })
   })
+}
+
+/** Deployed servers tell a sender who has sent too much from a box that is full. */
+function refusalOf({ outcome, exceeded }: Refusal) {
+  return exceeded === 'messagesPerSender' ? TOO_MANY_OF_SENDER : REFUSALS[outcome]
 }
 
 /** The first of these that is among the refusals is told for the request; stock clients look for blocks. */
 const PRECEDENCE = Object.keys(REFUSALS)
 
 /** What is due beside a refusal is not spoken of: nothing is to be paid for what is refused anyway. */
-function isRefusal(
-  outcome: SentOutcome
-): outcome is SentOutcome & { readonly outcome: keyof typeof REFUSALS } {
+function isRefusal(outcome: SentOutcome): outcome is Refusal {
   return outcome.outcome in REFUSALS
 }

@@ -6,15 +6,21 @@ import type { ShownMessage } from '../storage/messages.js'
 /** Text of this many characters becomes bytes at once. */
 const PIECE = 262_144
 
+/** What stands behind the messages of a list. */
+export interface ListEnd {
+  readonly hasMore: boolean
+  readonly nextCursor?: string | undefined
+  /** These three where an offset was asked for. */
+  readonly limit?: number
+  readonly offset?: number
+  readonly nextOffset?: number | null
+}
+
 /**
  * The JSON of a list. It is written piece by piece, and only what may hold anything is escaped: most of what a list
  * costs is in here.
  */
-export async function listAnswer(
-  messages: readonly ShownMessage[],
-  hasMore: boolean,
-  nextCursor: string | undefined
-): Promise<Buffer> {
+export async function listAnswer(messages: readonly ShownMessage[], end: ListEnd): Promise<Buffer> {
   const pieces: Buffer[] = []
   const pauses = new Pauses()
   let text = '{"status":"success","messages":['
@@ -31,7 +37,7 @@ export async function listAnswer(
       await pauses.after(piece.length)
     }
   }
-  text += `],"hasMore":${hasMore}${nextCursor === undefined ? '' : `,"nextCursor":${JSON.stringify(nextCursor)}`}}`
+  text += `],${JSON.stringify(end).slice(1)}`
   const last = Buffer.from(text)
   return pieces.length === 0 ? last : Buffer.concat([...pieces, last])
 }

@@ -11,8 +11,8 @@ import { takeMessage } from '../sending.js'
  * `local`, `forwarding` or `parked` (protocol section 6). All recipients or none.
  *
  * Errors: 400 with the codes of docs/errors.md; 403 ERR_BLOCKED, ERR_ORIGIN_UNPROVABLE, ERR_RESERVED_MESSAGEBOX; 409
- * ERR_DUPLICATE_MESSAGE; 413 ERR_MESSAGE_BODY_TOO_LARGE; 429 ERR_RATE_LIMITED, with the recipients (all or none is counted);
- * 507 ERR_INBOX_QUOTA_EXCEEDED.
+ * ERR_DUPLICATE_MESSAGE, ERR_RECIPIENT_ELSEWHERE; 413 ERR_MESSAGE_BODY_TOO_LARGE; 429 ERR_RATE_LIMITED, with the recipients
+ * (all or none is counted), ERR_SENDER_QUOTA_EXCEEDED; 507 ERR_INBOX_QUOTA_EXCEEDED.
  */
 export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   method: 'POST',

@@ -83,6 +83,40 @@ export interface Cursor {
   readonly position: number
 }
 
+const CURSOR_BEHIND = statement(
+  'cursor-behind',
+  `select b.id as box_id, (
+    select m.position from messages m where m.box_id = b.id and m.expires_at > $4::bigint
+    order by m.position offset $3::integer - 1 limit 1
+  ) as position
+  from message_boxes b where b.recipient = $1::bytea and b.name = $2::text`
+)
+
+/** Behind the last position there can be. */
+const END = Number.MAX_SAFE_INTEGER
+
+/**
+ * Where a list begins that leaves out the oldest messages of a box.
+ *
+ * @param count how many, at least 1; so many rows of an index are walked
+ * @returns undefined where there is no box
+ */
+export async function cursorBehind(
+  database: Queryable,
+  recipient: Buffer,
+  messageBox: string,
+  count: number,
+  now: number
+): Promise<Cursor | undefined> {
+  const [row] = await database.query<{ box_id: number; position: number | null }>(CURSOR_BEHIND, [
+    recipient,
+    messageBox,
+    count,
+    now
+  ])
+  return row && { boxId: row.box_id, position: row.position ?? END }
+}
+
 export interface ListRequest {
   readonly replay: ReplayTicket
   /** 33 bytes. */

@@ -115,6 +115,42 @@ describe('message boxes of one node (BRC-33)', () => {
     expect(fourth.messages).to.deep.equal([])
   })
 
+  it('leaves out the oldest where an offset is given, as deployed servers do', async () => {
+    const messageBox = newBox()
+    for (let i = 0; i < 5; i++) await send(alice, { recipient: bob.identityKey, messageBox, body: `${i}` })
+    const page = async (more: object) => {
+      const { messages, ...rest } = await list(bob, messageBox, more)
+      return { bodies: messages.map(({ body }) => body).join(), ...rest }
+    }
+    expect(await page({ limit: 2, offset: 2 })).to.deep.include({
+      bodies: '2,3',
+      limit: 2,
+      offset: 2,
+      nextOffset: 4,
+      hasMore: true
+    })
+    expect(await page({ limit: 2, skip: 4 })).to.deep.include({
+      bodies: '4',
+      nextOffset: null,
+      hasMore: false
+    })
+    expect(await page({ limit: 2, offset: 0 })).to.deep.include({ bodies: '0,1', nextOffset: 2 })
+    expect(await page({ offset: 5 })).to.deep.include({ bodies: '', offset: 5, nextOffset: null })
+    expect((await list(bob, 'no such box', { offset: 1 })).messages).to.deep.equal([])
+    const { nextCursor } = await page({ limit: 1, offset: 1 })
+    expect(await page({ cursor: nextCursor })).to.deep.include({ bodies: '2,3,4' })
+    for (const wrong of [
+      { offset: -1 },
+      { offset: '1' },
+      { skip: 10_001 },
+      { offset: 1, cursor: nextCursor },
+      { offset: 1, acknowledged: true }
+    ]) {
+      const answer = await bob.post(node.url, '/listMessages', { messageBox, ...wrong })
+      expect(answer.json, JSON.stringify(wrong)).to.include({ code: 'ERR_INVALID_OFFSET' })
+    }
+  })
+
   it('bounds a list by bytes, but always shows one message', async () => {
     const small = await startMessageBoxNode({ listBytes: 1_000 })
     try {

@@ -44,12 +44,16 @@ describe('quotas of a recipient (protocol section 6)', () => {
   }
 
   function expectFull(answer: Answer, recipient: TestUser, limit: string): void {
-    expect(answer.status, answer.body.toString()).to.equal(507)
+    const isSenders = limit === 'messagesPerSender'
+    const code = isSenders ? 'ERR_SENDER_QUOTA_EXCEEDED' : 'ERR_INBOX_QUOTA_EXCEEDED'
+    expect(answer.status, answer.body.toString()).to.equal(isSenders ? 429 : 507)
     expect(answer.signature).to.equal('valid')
     expect(answer.json).to.deep.include({
       status: 'error',
-      code: 'ERR_INBOX_QUOTA_EXCEEDED',
-      recipients: [{ recipient: recipient.identityKey, code: 'ERR_INBOX_QUOTA_EXCEEDED', limit }]
+      code,
+      recipients: [{ recipient: recipient.identityKey, code, limit }],
+      resource: limit,
+      limit: limits[limit as keyof typeof limits]
     })
     expect(answer.json.description).to.contain(limit)
   }

@@ -73,9 +73,7 @@ describe('host advertisements', () => {
   const newUser = () => new TestUser(`message box host ${names++}`)
 
   it('of the stock client are read', () => {
-    const { script: hex, fields } = vector<{ script: string; fields: string[] }>(
-      'messagebox-advertisement-token'
-    )
+    const { script: hex, fields } = vector('messagebox-advertisement-token')
     expect(verifyAdvertisementScript(curve, Buffer.from(hex, 'hex'), 'main')).to.deep.equal({
       identityKey: fields[0],
       host: fields[1],

@@ -51,7 +51,7 @@ describe('the JSON of a list', () => {
       ...NASTY.map(text => row('x', { shown_id: text })),
       row('x', { proof })
     ]
-    expect(await parsed(rows, true, '1.2"')).to.deep.equal({
+    expect(await parsed(rows, { hasMore: true, nextCursor: '1.2"' })).to.deep.equal({
       status: 'success',
       messages: [
         ...NASTY.map(text => shown(text)),
@@ -62,7 +62,7 @@ describe('the JSON of a list', () => {
       hasMore: true,
       nextCursor: '1.2"'
     })
-    expect(await parsed([], false, undefined)).to.deep.equal({
+    expect(await parsed([], { hasMore: false, nextCursor: undefined })).to.deep.equal({
       status: 'success',
       messages: [],
       hasMore: false
@@ -78,7 +78,7 @@ describe('the JSON of a list', () => {
       if (turns < 1_000) setImmediate(count)
     }
     setImmediate(count)
-    const answer = await listAnswer(rows, false, undefined)
+    const answer = await listAnswer(rows, { hasMore: false })
     expect(turns).to.be.at.least(5).and.below(1_000)
     turns = 1_000
     expect(JSON.parse(answer.toString()).messages).to.deep.equal(rows.map(() => shown(body)))
