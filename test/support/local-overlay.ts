@@ -1,5 +1,6 @@
 /** Where the stock clients' preset `local` looks for an overlay host, and nowhere else. */
 const LOCAL_HOST = 'http://localhost:8080'
+const LOOPBACK = /^https?:\/\/(?:localhost|127\.0\.0\.1)(?::\d+)?$/
 /** What the built-in fetch sends by; undici's own, shared by all its copies. */
 const DISPATCHER = Symbol.for('undici.globalDispatcher.1')
 
@@ -9,7 +10,8 @@ interface Dispatcher {
 
 /**
  * Lets this process' fetch find a node where the preset `local` looks: many tests run at once, and there is one port
- * 8080. Everything else goes where it says.
+ * 8080. What would leave this machine comes to the node as well: some clients ask the overlay of `mainnet` whatever they
+ * are told. Everything else goes where it says.
  *
  * @param url of the node
  * @returns puts things back
@@ -20,8 +22,9 @@ export async function standInForLocalHost(url: string): Promise<() => void> {
   const original = Reflect.get(globalThis, DISPATCHER) as Dispatcher
   const redirecting: Dispatcher = {
     dispatch(options, handler) {
-      const isLocal = String(options.origin) === LOCAL_HOST
-      return original.dispatch(isLocal ? { ...options, origin: url } : options, handler)
+      const origin = String(options.origin)
+      const goesOn = origin !== LOCAL_HOST && LOOPBACK.test(origin)
+      return original.dispatch(goesOn ? options : { ...options, origin: url }, handler)
     }
   }
   Reflect.set(globalThis, DISPATCHER, redirecting)

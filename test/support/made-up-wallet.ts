@@ -4,11 +4,15 @@ import {
   CompletedProtoWallet,
   type CreateActionArgs,
   type CreateActionResult,
+  type InternalizeActionArgs,
+  type InternalizeActionResult,
   type ListOutputsArgs,
   type ListOutputsResult,
   LockingScript,
   MerklePath,
+  P2PKH,
   PrivateKey,
+  PublicKey,
   type SignActionArgs,
   type SignActionResult,
   Transaction,
@@ -18,6 +22,8 @@ import type { TestUser } from './client.js'
 
 /** A wallet of @bsv/sdk whose coins come out of nothing, as on network `local`: what it pays for is real otherwise. */
 export class MadeUpWallet extends CompletedProtoWallet {
+  /** Satoshis of payments taken. */
+  received = 0
   readonly #pending = new Map<
     string,
     { transaction: Transaction; baskets: readonly (string | undefined)[] }
@@ -78,6 +84,28 @@ export class MadeUpWallet extends CompletedProtoWallet {
     return { totalOutputs: outputs.length, outputs }
   }
 
+  /** Takes payments, each of which must be to a key of this wallet (BRC-29). */
+  override async internalizeAction(
+    { tx, outputs }: InternalizeActionArgs = { tx: [], outputs: [], description: '' }
+  ): Promise<InternalizeActionResult> {
+    const transaction = Transaction.fromAtomicBEEF([...tx])
+    if (!(await transaction.verify('scripts only'))) throw new Error('the payment does not verify')
+    for (const { outputIndex, paymentRemittance } of outputs) {
+      const { derivationPrefix, derivationSuffix, senderIdentityKey } = paymentRemittance!
+      const { publicKey } = await this.getPublicKey({
+        protocolID: [2, '3241645161d8'],
+        keyID: `${derivationPrefix} ${derivationSuffix}`,
+        counterparty: senderIdentityKey,
+        forSelf: true
+      })
+      const { lockingScript, satoshis } = transaction.outputs[outputIndex]!
+      const own = new P2PKH().lock(PublicKey.fromString(publicKey).toAddress())
+      if (own.toHex() !== lockingScript.toHex()) throw new Error('the output pays somebody else')
+      this.received += satoshis ?? 0
+    }
+    return { accepted: true }
+  }
+
   #finish({ transaction, baskets }: { transaction: Transaction; baskets: readonly (string | undefined)[] }) {
     const txid = transaction.id('hex')
     baskets.forEach((basket, index) => {
@@ -91,7 +119,7 @@ export class MadeUpWallet extends CompletedProtoWallet {
 /** Anybody can spend it, and it claims to be the only transaction of a block. */
 function madeUpCoin(): Transaction {
   const lockingScript = LockingScript.fromBinary([16, ...randomBytes(16), 0x75, 0x51])
-  const coin = new Transaction(1, [], [{ satoshis: 1000, lockingScript }])
+  const coin = new Transaction(1, [], [{ satoshis: 1e8, lockingScript }])
   const txid = coin.id('hex')
   coin.merklePath = new MerklePath(Number.parseInt(txid.slice(0, 6), 16), [
     [{ offset: 0, hash: txid, txid: true }]
