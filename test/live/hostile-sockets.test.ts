@@ -1,109 +1,38 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { scheduler } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { expect } from 'chai'
-import { io, type Socket } from 'socket.io-client'
-import { identityKeyBytes } from '../../src/keys/identity-key.js'
-import { attachSockets, type Sockets } from '../../src/live/sockets.js'
 import { TestUser } from '../support/client.js'
-import { type MessageBoxNode, startMessageBoxNode } from '../support/message-box-node.js'
+import type { MessageBoxNode } from '../support/message-box-node.js'
 import { until } from '../support/nodes.js'
-
-type AuthMessage = Record<string, unknown>
-
-/** A BRC-103 client of which every part is open to tampering. */
-class HostileClient {
-  readonly socket: Socket
-  readonly user: TestUser
-  readonly disconnected: Promise<unknown>
-  #nodeNonce = ''
-  #nodeKey = ''
-
-  constructor(url: string, user: TestUser) {
-    this.user = user
-    this.socket = io(url, { reconnection: false, forceNew: true })
-    this.disconnected = new Promise(resolve => this.socket.once('disconnect', resolve))
-  }
-
-  send(message: unknown): void {
-    this.socket.emit('authMessage', message)
-  }
-
-  answer(): Promise<AuthMessage> {
-    return new Promise(resolve => this.socket.once('authMessage', resolve))
-  }
-
-  async shakeHands(identityKey = this.user.identityKey): Promise<AuthMessage> {
-    const initialNonce = randomBytes(48).toString('base64')
-    const answer = this.answer()
-    this.send({ version: '0.1', messageType: 'initialRequest', identityKey, initialNonce })
-    const { initialNonce: nodeNonce, identityKey: nodeKey } = await answer
-    this.#nodeNonce = String(nodeNonce)
-    this.#nodeKey = String(nodeKey)
-    return { nodeNonce, initialNonce }
-  }
-
-  general(eventName: string, data: unknown, by = this.user): AuthMessage {
-    const payload = Buffer.from(JSON.stringify({ eventName, data }))
-    const nonce = randomBytes(32).toString('base64')
-    const invoiceNumber = `2-auth message signature-${nonce} ${this.#nodeNonce}`
-    const signature = by.keys.sign(payload, invoiceNumber, identityKeyBytes(this.#nodeKey))
-    return {
-      version: '0.1',
-      messageType: 'general',
-      identityKey: this.user.identityKey,
-      nonce,
-      yourNonce: this.#nodeNonce,
-      payload: [...payload],
-      signature: [...signature]
-    }
-  }
-
-  event(message: AuthMessage): { eventName: string; data: unknown } {
-    return JSON.parse(Buffer.from(message.payload as number[]).toString())
-  }
-}
+import {
+  type AuthMessage,
+  RawSocketClient,
+  type SocketServer,
+  startSocketServer
+} from '../support/raw-socket.js'
 
 describe('hostile sockets', () => {
   let node: MessageBoxNode
-  let server: Server
-  let sockets: Sockets
+  let server: SocketServer
   let url: string
-  const clients: HostileClient[] = []
+  const clients: RawSocketClient[] = []
   const alice = new TestUser('socket alice')
   const mallory = new TestUser('socket mallory')
 
   before(async () => {
-    node = await startMessageBoxNode()
-    server = createServer()
-    const { context } = node
-    const epoch = { bornAt: 0, renew: async () => undefined }
-    sockets = attachSockets(server, {
-      context,
-      auth: { keys: context.keys, curve: context.curve, clock: context.clock, epoch },
-      proofMilliseconds: 500
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    server = await startSocketServer(500)
+    ;({ node, url } = server)
   })
-  after(async () => {
-    await sockets.close()
-    server.close()
-    await node.stop()
-  })
+  after(() => server.stop())
   afterEach(() => {
     for (const { socket } of clients.splice(0)) socket.disconnect()
   })
-  function connect(user = mallory): HostileClient {
-    const client = new HostileClient(url, user)
+  function connect(user = mallory): RawSocketClient {
+    const client = new RawSocketClient(url, user)
     clients.push(client)
     return client
   }
-  async function authenticated(user = mallory): Promise<HostileClient> {
+  async function authenticated(user = mallory): Promise<RawSocketClient> {
     const client = connect(user)
     await client.shakeHands()
     const answer = client.answer()
@@ -123,7 +52,7 @@ describe('hostile sockets', () => {
   })
 
   it('are closed for every message that is not what it should be', async () => {
-    const variants: Record<string, (client: HostileClient, good: AuthMessage) => unknown> = {
+    const variants: Record<string, (client: RawSocketClient, good: AuthMessage) => unknown> = {
       'signed by another': client => client.general('authenticated', {}, alice),
       'of another identity': (_client, good) => ({ ...good, identityKey: alice.identityKey }),
       'with another payload': (_client, good) => ({
@@ -265,7 +194,7 @@ describe('hostile sockets', () => {
     client.send(client.general('authenticated', {}))
     await judging
     client.socket.disconnect()
-    await until(promisify(server.getConnections.bind(server)), count => count === 0)
+    await until(server.connections, count => count === 0)
     goOn()
     await judged
     await scheduler.yield()

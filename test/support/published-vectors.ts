@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { expect } from 'chai'
 import { TestUser } from './client.js'
 
-/** One published conformance vector: a call over HTTP and what must come back. */
+/** One published conformance vector: a call over HTTP, or a message over a socket, and what must come back. */
 export interface PublishedVector {
   readonly id: string
   readonly description: string
@@ -11,6 +11,12 @@ export interface PublishedVector {
     readonly path?: string
     readonly headers?: Readonly<Record<string, string>>
     readonly body?: unknown
+    /** Of a socket: the message. */
+    readonly payload?: Readonly<Record<string, unknown>>
+    /** Of a socket: an event inside a message. */
+    readonly envelope?: { readonly eventName: string; readonly data: unknown }
+    readonly required_fields?: readonly string[]
+    readonly valid_types?: readonly string[]
   }
   readonly expected: Readonly<Record<string, unknown>>
 }
