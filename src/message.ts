@@ -172,7 +172,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function parseRecipients(curve: Curve, limits: Limits, message: Record<string, unknown>): IdentityKey[] {
-  const single = message.recipient ?? undefined
+  const single = message.recipient === '' ? undefined : (message.recipient ?? undefined)
   const several = message.recipients ?? undefined
   if (several !== undefined && !Array.isArray(several)) {
     throw badRequest('ERR_INVALID_RECIPIENT', '"recipients" must be an array of identity keys.')

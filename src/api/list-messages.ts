@@ -146,7 +146,9 @@ interface ListRequest {
 
 function parseListRequest(limits: Limits, body: unknown): ListRequest {
   if (!isObject(body)) throw badRequest('ERR_MESSAGEBOX_REQUIRED', 'The body must be {"messageBox": "…"}.')
-  const { limit = limits.listMessages, waitSeconds = 0, acknowledged = false } = body
+  const limit = body.limit ?? limits.listMessages
+  const waitSeconds = body.waitSeconds ?? 0
+  const acknowledged = body.acknowledged ?? false
   if (typeof acknowledged !== 'boolean') {
     throw badRequest('ERR_INVALID_ACKNOWLEDGED', '"acknowledged" must be true or false.')
   }
