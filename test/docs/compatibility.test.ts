@@ -34,9 +34,7 @@ describe('docs/compatibility.md', () => {
     expect(named).to.not.be.empty
     // Ids begin with the folder.
     const endings = new Set(ids.map(id => id.split('.').slice(-2).join('.')))
-    expect(
-      named.filter(name => !endings.has(name) && !endings.has(name.replace('brc31-', '')))
-    ).to.deep.equal([])
+    expect(named.filter(name => !endings.has(name))).to.deep.equal([])
   })
 
   it('names codes that the program writes', () => {
