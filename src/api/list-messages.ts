@@ -146,9 +146,7 @@ interface ListRequest {
 
 function parseListRequest(limits: Limits, body: unknown): ListRequest {
   if (!isObject(body)) throw badRequest('ERR_MESSAGEBOX_REQUIRED', 'The body must be {"messageBox": "…"}.')
-  const limit = body.limit ?? limits.listMessages
-  const waitSeconds = body.waitSeconds ?? 0
-  const acknowledged = body.acknowledged ?? false
+  const { limit = limits.listMessages, waitSeconds = 0, acknowledged = false } = body
   if (typeof acknowledged !== 'boolean') {
     throw badRequest('ERR_INVALID_ACKNOWLEDGED', '"acknowledged" must be true or false.')
   }

@@ -101,11 +101,7 @@ describe('what message boxes refuse, with the codes that clients know', () => {
       expect(answer.status, JSON.stringify(body)).to.equal(200)
       expect(answer.json.results).to.have.lengthOf(1)
     }
-    const listed = await bob.post(node.url, '/listMessages', {
-      messageBox: 'inbox',
-      limit: null,
-      offset: null
-    })
+    const listed = await bob.post(node.url, '/listMessages', { messageBox: 'inbox', offset: null })
     expect(listed.json.messages).to.have.lengthOf(bodies.length)
     const none = await bob.post(node.url, '/acknowledgeMessage', { messageIds: ['x'], messageBox: 'inbox' })
     expect(none.json).to.deep.equal({ status: 'success', acknowledged: 0 })
