@@ -4,6 +4,7 @@ import type { FeesElsewhere } from '../src/permissions/fees-elsewhere.js'
 import { authorizeRouting } from './api/authorize-routing.js'
 import { authorizeSending } from './api/authorize-sending.js'
 import { deliveryStatus } from './api/delivery-status.js'
+import { devices } from './api/devices.js'
 import { nodeDocument } from './api/node-document.js'
 import { operatorEndpoints } from './api/operator.js'
 import { overlayEndpoints } from './api/overlay.js'
@@ -11,7 +12,9 @@ import { propagateAcknowledgement } from './api/propagate-acknowledgement.js'
 import { propagateMessage } from './api/propagate-message.js'
 import { propagatePermission } from './api/propagate-permission.js'
 import { reconcile as reconcileEndpoint } from './api/reconcile.js'
+import { registerDevice } from './api/register-device.js'
 import { revokeRouting } from './api/revoke-routing.js'
+import { unregisterDevice } from './api/unregister-device.js'
 import { createOutboundDoor, type OutboundDoorOptions } from './channel/guarded-fetch.js'
 import { createPeerClient } from './channel/peer-client.js'
 import type { FederationContext } from './context.js'
@@ -23,6 +26,8 @@ import { TokenCheck } from './delivery/token-check.js'
 import { WaitingHosts } from './delivery/waiting-hosts.js'
 import { createOverlay } from './overlay/overlay.js'
 import { compileBoxExpression } from './phip/box-expression.js'
+import { createPush } from './push/push.js'
+import { readServiceAccount } from './push/service-account.js'
 import { createQueue, type JobQueue } from './queue.js'
 import { FeesOfPeers } from './quotes/fees-of-peers.js'
 import { readBacklog } from './storage/backlog.js'
@@ -69,6 +74,8 @@ const CONCURRENCY = 200
 /** Opens the queue and the door outward, and wires the parts to each other. */
 export async function createFederation(context: Context, options: FederationOptions): Promise<Federation> {
   const { config, logger, keys, clock, database, operatorLists } = context
+  const { serviceAccountFile } = config.push
+  const serviceAccount = serviceAccountFile === undefined ? undefined : readServiceAccount(serviceAccountFile)
   const queue = await createQueue({
     databaseUrl: database.connectionString,
     redisUrl: options.redisUrl,
@@ -95,6 +102,7 @@ export async function createFederation(context: Context, options: FederationOpti
     door.close()
     throw error
   })
+  const push = createPush({ ...options, context, door, queue, serviceAccount })
   const engine: SyncContext = {
     ...context,
     forwarding,
@@ -113,6 +121,7 @@ export async function createFederation(context: Context, options: FederationOpti
   const wide: FederationContext = {
     ...engine,
     overlay,
+    push: push.offer,
     receivedMessages: new ReceivedMessages(database, config.limits),
     reconciliation: new ReconciliationAnswers(engine, sets),
     waitingHosts,
@@ -136,6 +145,9 @@ export async function createFederation(context: Context, options: FederationOpti
         propagatePermission,
         reconcileEndpoint,
         deliveryStatus,
+        registerDevice,
+        devices,
+        unregisterDevice,
         nodeDocument,
         ...overlayEndpoints
       ],
@@ -153,20 +165,23 @@ export async function createFederation(context: Context, options: FederationOpti
           await tellNew(wide, recipient)
           await catchUp(wide, recipient)
         },
-        lookup: (recipient: string) => lookUp(wide, recipient)
+        lookup: (recipient: string) => lookUp(wide, recipient),
+        push: (host: string) => push.run(host)
       }
       drains.open()
       await queue.work(handlers, CONCURRENCY)
       const sweep = startSweep(wide, drains)
       const syncSweep = startSyncSweep(wide)
+      const pushWorker = push.startWorker()
       overlay.start()
       return {
         async stop() {
-          await Promise.all([sweep.stop(), syncSweep.stop(), drains.close()])
+          await Promise.all([sweep.stop(), syncSweep.stop(), pushWorker.stop(), drains.close()])
         }
       }
     },
     async close() {
+      await push.close()
       await waitingHosts.close()
       await overlay.stop()
       await queue.close()

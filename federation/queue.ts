@@ -9,9 +9,12 @@ import { StartError } from '../src/start-error.js'
  * What the queue can say: "look into Postgres for this". A job holds a name and never a fact; it may be lost, repeated or
  * late without harm.
  */
-export type JobName = 'drain' | 'statements' | 'reconcile' | 'catch-up' | 'lookup'
+export type JobName = 'drain' | 'statements' | 'reconcile' | 'catch-up' | 'lookup' | 'push'
 
-/** Works on one job; `subject` is a domain (drain, statements), a host's key (reconcile) or a recipient (the others). */
+/**
+ * Works on one job; `subject` is a domain (drain, statements), a host's key (reconcile), the host of a push service (push) or a
+ * recipient (the others).
+ */
 export type JobHandlers = Readonly<Record<JobName, (subject: string) => Promise<void>>>
 
 export interface QueueOptions {

@@ -11,7 +11,7 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|permissions\/(?:rule|fees-elsewhere)|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists|permissions))\.ts$/
+  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|live\/arrivals|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|permissions\/(?:rule|fees-elsewhere)|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists|permissions))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {
@@ -40,7 +40,7 @@ const IMPURE_CODE = /\bDate\.now\(|\bfetch\(|\bset(?:Timeout|Interval)\(|\bperfo
 /** What stands above both halves: the composition root, and the commands of the program. */
 const ABOVE = /^src\/(?:node\.ts$|cli\/)/
 
-const SEPARATE = /^federation\/(api|delivery|overlay|quotes|sync)\//
+const SEPARATE = /^federation\/(api|delivery|overlay|push|quotes|sync)\//
 /** Keeping hosts in step stands on delivering. */
 const STANDS_ON = new Set(['sync delivery'])
 const ENVIRONMENT = /^src\/(?:config[^/]*|main)\.ts$/

@@ -88,6 +88,14 @@ export const prices: Parser<ReadonlyMap<string, number>> = {
   }
 }
 
+export const boxNames: Parser<readonly string[]> = {
+  expected: 'names of message boxes, separated by commas, at most 20',
+  parse: text => {
+    const names = [...new Set(list(text, name => (isBoxName(name) ? name : undefined)))]
+    return names.length > 0 && names.length <= 20 ? names : undefined
+  }
+}
+
 export const networks: Parser<readonly string[]> = {
   expected: 'addresses or ranges like 10.0.0.0/8, separated by commas',
   parse: text => list(text, addressOrRange)
@@ -127,6 +135,10 @@ function fee(text: string): readonly [string, number] | undefined {
   const [, box = '', digits = ''] = /^(.*\S)\s*=\s*(\d+)$/.exec(text) ?? []
   const satoshis = within(0, MOST_SATOSHIS, /^\d+$/, digits)
   return box === '' || satoshis === undefined ? undefined : [box, satoshis]
+}
+
+function isBoxName(name: string): boolean {
+  return Buffer.byteLength(name) <= 128 && !/\p{Cc}/u.test(name)
 }
 
 function baseUrl(text: string): string | undefined {

@@ -1,5 +1,6 @@
 import {
   baseUrls,
+  boxNames,
   bytes,
   domain,
   fees,
@@ -109,6 +110,21 @@ export const SETTINGS = {
     '',
     'Proxies whose X-Forwarded-For is believed when the address of a client matters.'
   ),
+  PUSH_CONTACT: optional(
+    urlOf('mailto:operator@example.org', 'mailto:', 'https:'),
+    'no Web Push',
+    'Turns on Web Push; where a push service reaches the operator when something is wrong.'
+  ),
+  FCM_SERVICE_ACCOUNT_FILE: optional(
+    path,
+    'no FCM',
+    'Turns on Firebase Cloud Messaging; the JSON file of a service account that may send messages.'
+  ),
+  PUSH_BOXES: withDefault(
+    boxNames,
+    'notifications',
+    'Message boxes of which devices are told that something has arrived.'
+  ),
   LOG_LEVEL: withDefault(
     oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
     'info',
@@ -159,6 +175,7 @@ export const SETTINGS = {
     '1000, on local 1000000',
     'Messages of one sender that wait for one recipient.'
   ),
+  LIMIT_DEVICES: withDefault(integer(1, 1_000), '20', 'Devices that one recipient may register for pushes.'),
   LIMIT_RECIPIENT_BOXES: withDefault(integer(1, 100_000), '1000', 'Message boxes of one recipient.'),
   LIMIT_SEALED_MESSAGES: optional(
     integer(1, 1e12),

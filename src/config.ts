@@ -36,7 +36,18 @@ export interface Config {
   readonly deliveryFees: ReadonlyMap<string, number>
   /** What calls cost, satoshis by path. */
   readonly prices: ReadonlyMap<string, number>
+  readonly push: PushConfig
   readonly limits: Limits
+}
+
+/** Telling devices that something has arrived; each service is off where its setting is undefined. */
+export interface PushConfig {
+  /** `mailto:` or `https:`, told to Web Push services. */
+  readonly contact: string | undefined
+  /** Absolute path. */
+  readonly serviceAccountFile: string | undefined
+  /** Of which devices are told. */
+  readonly messageBoxes: readonly string[]
 }
 
 /** Of all ports. */
@@ -63,6 +74,7 @@ export interface Limits {
   /** Of one sender, waiting for one recipient. */
   readonly messagesPerSender: number
   readonly boxesPerRecipient: number
+  readonly devicesPerRecipient: number
   /** Those apart. */
   readonly sealedMessagesPerRecipient: number
   /** Those of one host, waiting for one recipient. */
@@ -226,6 +238,11 @@ function toConfig(values: Values): Config {
     databaseConnections: values.DATABASE_CONNECTIONS,
     deliveryFees: values.DELIVERY_FEES,
     prices: values.PRICES,
+    push: Object.freeze({
+      contact: values.PUSH_CONTACT,
+      serviceAccountFile: values.FCM_SERVICE_ACCOUNT_FILE,
+      messageBoxes: Object.freeze(values.PUSH_BOXES)
+    }),
     limits: Object.freeze({
       requestBytes: values.LIMIT_REQUEST_BYTES,
       messageBodyBytes: values.LIMIT_BODY_BYTES,
@@ -236,6 +253,7 @@ function toConfig(values: Values): Config {
       bytesPerRecipient: values.LIMIT_RECIPIENT_BYTES ?? 2 ** 30 * generosity,
       messagesPerSender: values.LIMIT_SENDER_MESSAGES ?? 1_000 * generosity,
       boxesPerRecipient: values.LIMIT_RECIPIENT_BOXES,
+      devicesPerRecipient: values.LIMIT_DEVICES,
       sealedMessagesPerRecipient: values.LIMIT_SEALED_MESSAGES ?? 5_000 * generosity,
       sealedMessagesPerHost: values.LIMIT_SEALED_HOST_MESSAGES ?? 1_000 * generosity,
       timeToLive: values.LIMIT_TIME_TO_LIVE,

@@ -30,6 +30,8 @@ export interface Metrics {
   attempt(result: AttemptResult): void
   /** A PHIP token was not used for a delivery. */
   tokenPassedOver(reason: PassedOverReason): void
+  /** A push to a device was attempted. */
+  pushed(service: string, result: 'pushed' | 'gone' | 'failed'): void
   /** A request (or one recipient of one) was refused because of a rate. */
   rateLimited(resource: Resource): void
   /** Something was refused because of a list of the operator. */
@@ -67,6 +69,12 @@ export function createMetrics(): Metrics {
     labelNames: ['reason'],
     registers: [registry]
   })
+  const pushes = new Counter({
+    name: 'peerserv_pushes_total',
+    help: 'Attempts to push to a device, by service and how they ended.',
+    labelNames: ['service', 'result'],
+    registers: [registry]
+  })
   const rateLimited = new Counter({
     name: 'peerserv_rate_limited_total',
     help: 'Requests refused because they came too often, by what was counted.',
@@ -97,6 +105,7 @@ export function createMetrics(): Metrics {
     request: (path, status, seconds) => requests.observe({ path, status }, seconds),
     attempt: result => attempts.inc({ result }),
     tokenPassedOver: reason => passedOver.inc({ reason }),
+    pushed: (service, result) => pushes.inc({ service, result }),
     rateLimited: resource => rateLimited.inc({ resource }),
     blocked: kind => blocked.inc({ kind }),
     watchBacklog(read) {

@@ -20,7 +20,7 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
   method: 'GET',
   path: '/.well-known/peerserv',
   authenticated: false,
-  async handler(_request, { config, deliveryFees, keys }) {
+  async handler(_request, { config, deliveryFees, keys, push }) {
     const { limits } = config
     return {
       headers: { 'cache-control': `public, max-age=${MAX_AGE}` },
@@ -41,14 +41,25 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
           bytesPerRecipient: limits.bytesPerRecipient,
           messagesPerSender: limits.messagesPerSender,
           boxesPerRecipient: limits.boxesPerRecipient,
+          devicesPerRecipient: limits.devicesPerRecipient,
           sealedMessagesPerRecipient: limits.sealedMessagesPerRecipient,
           sealedMessagesPerHost: limits.sealedMessagesPerHost,
           recipientsPerSend: limits.recipientsPerSend,
           timeToLive: limits.timeToLive,
           rates: limits.rates
         },
-        fees: { delivery: Object.fromEntries(deliveryFees) }
+        fees: { delivery: Object.fromEntries(deliveryFees) },
+        ...(push.services.size === 0 ? {} : { push: pushOffer(push) })
       }
     }
+  }
+}
+
+/** What apps need to know before they register a device. */
+function pushOffer({ services, applicationServerKey, messageBoxes }: FederationContext['push']): object {
+  return {
+    messageBoxes,
+    fcm: services.has('fcm'),
+    ...(applicationServerKey === undefined ? {} : { applicationServerKey })
   }
 }

@@ -46,6 +46,7 @@ interface Word {
 export class Arrivals implements Announcer {
   readonly #id = randomUUID()
   readonly #listeners = new Map<IdentityKey, Set<ArrivalListener>>()
+  readonly #followers = new Set<(arrivals: readonly Arrival[]) => void>()
   readonly #logger: Logger
   readonly #notifications: Notifications
   readonly #presence: NodeJS.Timeout
@@ -66,6 +67,7 @@ export class Arrivals implements Announcer {
   }
 
   announce(arrivals: readonly Arrival[]): void {
+    for (const follower of this.#followers) follower(arrivals)
     const hasOthers = performance.now() < this.#othersUntil
     for (const arrival of arrivals) {
       this.#tell(arrival)
@@ -84,6 +86,18 @@ export class Arrivals implements Announcer {
       listeners.delete(listener)
       if (listeners.size === 0) this.#listeners.delete(recipient)
     }
+  }
+
+  /**
+   * Calls somebody for everything that this process takes, for anybody, and for nothing that another process does: so that of
+   * all processes of a node one acts on it.
+   *
+   * @param follower must return at once and not throw
+   * @returns ends it
+   */
+  follow(follower: (arrivals: readonly Arrival[]) => void): () => void {
+    this.#followers.add(follower)
+    return () => this.#followers.delete(follower)
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createECDH, randomBytes } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { senderAuthorizationText } from '../../federation/origin/sender-authorization.js'
 import { formatRoutingText, signRoutingText } from '../../federation/phip/routing-authorization.js'
@@ -38,6 +38,7 @@ export const otherCalls: readonly { readonly method: 'GET' | 'POST'; readonly pa
   { method: 'GET', path: '/permissions/get' },
   { method: 'GET', path: '/permissions/list' },
   { method: 'GET', path: '/permissions/quote' },
+  { method: 'GET', path: '/devices' },
   { method: 'GET', path: '/healthz' },
   { method: 'GET', path: '/readyz' },
   { method: 'GET', path: '/.well-known/peerserv' },
@@ -178,6 +179,7 @@ function messageCalls({ node, caller, recipient }: CallsOptions): Call[] {
       valid: () => ({ messageIds: ['nothing', 1] }),
       members: { messageIds: NONE, 'messageIds.0': ['missing', ...MESSAGE_IDS] }
     })),
+    ...deviceCalls(),
     {
       path: '/authorizeSending',
       authenticated,
@@ -188,6 +190,44 @@ function messageCalls({ node, caller, recipient }: CallsOptions): Call[] {
         return { given, expires, signature: signPortably(caller.keys, text) }
       },
       members: { given: NONE, expires: NONE, signature: NONE }
+    }
+  ]
+}
+
+function deviceCalls(): Call[] {
+  const keys = {
+    p256dh: createECDH('prime256v1').generateKeys('base64url'),
+    auth: randomBytes(16).toString('base64url')
+  }
+  const texts = [...TEXTS, 'missing', 'null', '""', '" "']
+  return [
+    {
+      path: '/registerDevice',
+      authenticated,
+      valid: () => ({ fcmToken: 'token', deviceId: 'phone', platform: 'ios' }),
+      members: {
+        fcmToken: TEXTS.filter(text => !text.includes('\\u')),
+        deviceId: texts,
+        platform: ABSENT
+      }
+    },
+    {
+      path: '/registerDevice',
+      authenticated,
+      valid: () => ({ subscription: { endpoint: 'http://localhost:1/', keys } }),
+      members: {
+        subscription: NONE,
+        'subscription.endpoint': NONE,
+        'subscription.keys': NONE,
+        'subscription.keys.p256dh': NONE,
+        'subscription.keys.auth': NONE
+      }
+    },
+    {
+      path: '/unregisterDevice',
+      authenticated,
+      valid: () => ({ endpoint: 'http://localhost:1/' }),
+      members: {}
     }
   ]
 }

@@ -30,6 +30,7 @@ const CONFIG: ToyConfig = {
     bytesPerRecipient: MEGABYTE,
     messagesPerSender: 1_000,
     boxesPerRecipient: 10,
+    devicesPerRecipient: 10,
     sealedMessagesPerRecipient: 10,
     sealedMessagesPerHost: 10,
     timeToLive: 86_400,

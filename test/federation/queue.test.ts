@@ -20,7 +20,10 @@ describe('the queue', () => {
     try {
       const worked = new Promise<string>(resolve => {
         const done = async (subject: string) => resolve(subject)
-        void queue.work({ drain: done, statements: done, reconcile: done, 'catch-up': done, lookup: done }, 1)
+        void queue.work(
+          { drain: done, statements: done, reconcile: done, 'catch-up': done, lookup: done, push: done },
+          1
+        )
       })
       queue.add('drain', 'relay.example.org')
       expect(await worked).to.equal('relay.example.org')
