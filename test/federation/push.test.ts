@@ -101,11 +101,21 @@ describe('pushes', () => {
     const answer = await alice.post(from.url, '/sendMessage', { message })
     expect(answer.status, answer.body.toString()).to.equal(200)
   }
-  const hears = (owner: Owner, count: number) =>
+  /** What was heard has been written down, too: only then the clock may go on. */
+  const written = () =>
     until(
+      () =>
+        node.databases.database.query({ name: '', text: 'select from devices where claim is not null' }, []),
+      claimed => claimed.length === 0
+    )
+  async function hears(owner: Owner, count: number): Promise<string[]> {
+    const texts = await until(
       async () => owner.heard(),
       texts => texts.length >= count
     )
+    await written()
+    return texts
+  }
   const active = async (user: TestUser) => {
     const { json } = await user.get(node.url, '/devices')
     return (json.devices as { active: boolean }[]).map(device => device.active)
@@ -129,11 +139,14 @@ describe('pushes', () => {
   it('tell a phone through FCM, with one access token for all, and another when it is refused', async () => {
     const bob = new TestUser('phone of pushes')
     await register(bob, { fcmToken: 'phone-1', platform: 'android' })
-    const heard = (count: number) =>
-      until(
+    const heard = async (count: number) => {
+      const messages = await until(
         async () => fcm.heard.filter(({ token }) => token === 'phone-1'),
         messages => messages.length === count
       )
+      await written()
+      return messages
+    }
     await send(bob)
     const [message] = await heard(1)
     expect(message).to.deep.include({
@@ -264,7 +277,10 @@ describe('pushes', () => {
     const claimed = await claimPushes(database, host, clock.now(), clock.now() + 25_000, rules, 10)
     expect(claimed.map(({ recipient }) => recipient.equals(key))).to.deep.equal([true])
     await node.restart()
-    await hears(bob, 1)
+    await until(
+      async () => bob.heard(),
+      texts => texts.length === 1
+    )
     expect(carol.heard()).to.deep.equal([])
     clock.ahead += 26_000
     await hears(carol, 1)
