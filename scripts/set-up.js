@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)))
 const STAMP = join(ROOT, 'dist', '.built')
 const PROJECT = 'tsconfig.build.json'
-const SOURCES = ['src', 'federation', 'tsconfig.json', PROJECT, 'package-lock.json']
+const SOURCES = ['src', 'federation', 'examples', 'tsconfig.json', PROJECT, 'package-lock.json']
 
 /** As `setUp`, for programs that can do nothing else when it fails. */
 export function setUpOrExit() {
@@ -30,6 +30,7 @@ export function setUp() {
     const started = new Date()
     const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
     step('Compiling (tsc)', [process.execPath, compiler, '--project', PROJECT])
+    step('Bundling the examples (esbuild)', [process.execPath, join(ROOT, 'scripts', 'bundle-examples.js')])
     writeFileSync(STAMP, '')
     utimesSync(STAMP, started, started)
   }

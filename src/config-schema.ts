@@ -125,6 +125,11 @@ export const SETTINGS = {
     'notifications',
     'Message boxes of which devices are told that something has arrived.'
   ),
+  EXAMPLES: withDefault(
+    oneOf('off', 'on'),
+    'off',
+    'Whether the page under /examples/chat is served, a chat in the browser.'
+  ),
   LOG_LEVEL: withDefault(
     oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
     'info',

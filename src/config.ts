@@ -37,6 +37,8 @@ export interface Config {
   /** What calls cost, satoshis by path. */
   readonly prices: ReadonlyMap<string, number>
   readonly push: PushConfig
+  /** Whether the page of the examples is served. */
+  readonly servesExamples: boolean
   readonly limits: Limits
 }
 
@@ -243,6 +245,7 @@ function toConfig(values: Values): Config {
       serviceAccountFile: values.FCM_SERVICE_ACCOUNT_FILE,
       messageBoxes: Object.freeze(values.PUSH_BOXES)
     }),
+    servesExamples: values.EXAMPLES === 'on',
     limits: Object.freeze({
       requestBytes: values.LIMIT_REQUEST_BYTES,
       messageBodyBytes: values.LIMIT_BODY_BYTES,

@@ -20,6 +20,7 @@ import type { Config, Configuration } from './config.js'
 import { type Clock, type Context, type LocalContext, systemClock } from './context.js'
 import { loadCurve } from './curve/load.js'
 import { type MountedEndpoint, mountEndpoints } from './endpoint.js'
+import { examplePage } from './example-page.js'
 import { createHttpServer, type ServerLimits } from './http-server.js'
 import { type IdentityKey, identityKeyBytes } from './keys/identity-key.js'
 import { KeyDeriver } from './keys/key-deriver.js'
@@ -265,7 +266,8 @@ async function start(
         ],
         local
       ),
-      ...federation.endpoints
+      ...federation.endpoints,
+      ...(config.servesExamples ? examplePage() : [])
     ],
     context
   )

@@ -60,6 +60,7 @@ describe('configuration', () => {
       deliveryFees: new Map([['notifications', 10]]),
       prices: new Map(),
       push: { contact: undefined, serviceAccountFile: undefined, messageBoxes: ['notifications'] },
+      servesExamples: false,
       limits: {
         requestBytes: 16 * 1024 * 1024,
         messageBodyBytes: 1024 * 1024,
