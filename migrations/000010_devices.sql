@@ -144,22 +144,23 @@ begin
   return (select max(id) from unnest(v_ids) id);
 end $$;
 
--- Push services with a device that is due, found by one index step for each.
-create function due_push_hosts(p_now bigint, p_limit integer) returns setof text language sql stable as $$
+-- The next p_limit push services behind p_after at which something is or will be due, found by one index step for each, and
+-- whether it is due now.
+create function due_push_hosts(p_after text, p_now bigint, p_limit integer) returns table (host text, is_due boolean)
+language sql stable as $$
   with recursive hosts as (
-    (select host from devices where due_at is not null order by host limit 1)
+    (select 1 as n, d.host from devices d where d.due_at is not null and d.host > p_after order by d.host limit 1)
     union all
-    select (
-      select d.host from devices d where d.due_at is not null and d.host > hosts.host order by d.host limit 1
+    select h.n + 1, (
+      select d.host from devices d where d.due_at is not null and d.host > h.host order by d.host limit 1
     )
-    from hosts where hosts.host is not null
+    from hosts h where h.host is not null and h.n < p_limit
   )
-  select h.host from hosts h
-  where h.host is not null and exists (
+  select h.host, exists (
     select from devices d
     where d.host = h.host and d.due_at <= p_now and coalesce(d.claimed_until, 0) <= p_now
   )
-  limit p_limit
+  from hosts h where h.host is not null
 $$;
 
 -- Claims devices of a push service that are due, with what is new for each: none in `boxes` if it was acknowledged meanwhile.

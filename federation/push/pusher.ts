@@ -1,18 +1,18 @@
 import { identityKeyFromBytes } from '../../src/keys/identity-key.js'
+import { FCM_HOST } from '../storage/devices.js'
 import { claimPushes, type DuePush, deactivateDevice, deferPush, settlePush } from '../storage/pushes.js'
 import type { PushContext } from './context.js'
+import { HostTurns } from './host-turns.js'
 import type { PushOutcome } from './push-service.js'
 import { MOST_FAILURES, waitAfter } from './retry-policy.js'
 
 /** Devices of one push service that are pushed to at once. */
 const BATCH = 20
-/** Push services that one process talks to at once; strangers may name as many as they like. */
-const HOSTS_AT_ONCE = 32
 
 /** Pushes to what is due. Claims short, calls unlocked, records short: a process that dies costs a repeated push. */
 export class Pusher {
   readonly #context: PushContext
-  readonly #running = new Set<string>()
+  readonly #turns = new HostTurns([FCM_HOST])
   #isStopping = false
 
   constructor(context: PushContext) {
@@ -21,12 +21,11 @@ export class Pusher {
 
   /** Pushes to all devices of one push service that are due; ends early where it fails. The sweep comes back to the rest. */
   async run(host: string): Promise<void> {
-    if (this.#running.has(host) || this.#running.size >= HOSTS_AT_ONCE) return
-    this.#running.add(host)
+    if (!this.#turns.begin(host)) return
     try {
       while (!this.#isStopping && (await this.#batch(host)));
     } finally {
-      this.#running.delete(host)
+      this.#turns.end(host)
     }
   }
 
@@ -41,6 +40,8 @@ export class Pusher {
     const now = clock.now()
     const due = await claimPushes(database, host, now, now + claimMilliseconds, pushRules, BATCH)
     const results = await Promise.all(due.map(push => this.#push(push)))
+    if (results.includes('failed')) this.#turns.failed(host)
+    else if (results.includes('pushed')) this.#turns.worked(host)
     return due.length === BATCH && !results.includes('failed')
   }
 

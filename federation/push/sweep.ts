@@ -3,7 +3,9 @@ import type { PushContext } from './context.js'
 
 /** Between two sweeps, ms; half of it is random, so that processes do not sweep in step. */
 const INTERVAL = 2_000
-/** Push services that one sweep hands to the queue; the next one goes on. */
+/** Push services that one sweep looks at; the next one goes on behind them, as strangers can name any number. */
+const HOSTS = 1_000
+/** Devices forgotten at once. */
 const BATCH = 1_000
 /** Devices that one sweep looks at for what was missed: a walk over all of them that never ends. */
 const DEVICES = 200
@@ -14,11 +16,14 @@ export function startPushSweep(context: PushContext): { stop(): Promise<void> } 
   let stopped = false
   let timer: NodeJS.Timeout | undefined
   let lastDevice: number | undefined = 0
+  let lastHost = ''
   let running: Promise<void> = Promise.resolve()
   const sweep = async (): Promise<void> => {
     const now = clock.now()
     lastDevice = await markMissedDevices(database, lastDevice ?? 0, DEVICES, pushRules, now)
-    for (const host of await duePushHosts(database, now, BATCH)) queue.add('push', host)
+    const hosts = await duePushHosts(database, lastHost, now, HOSTS)
+    for (const { host, is_due } of hosts) if (is_due) queue.add('push', host)
+    lastHost = hosts.length === HOSTS ? hosts.at(-1)!.host : ''
     await pruneDevices(database, now, BATCH)
   }
   const run = (): void => {

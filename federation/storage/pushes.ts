@@ -59,12 +59,23 @@ export async function markMissedDevices(
   return row!.last ?? undefined
 }
 
-const DUE_HOSTS = statement('due-push-hosts', 'select * from due_push_hosts($1::bigint, $2::integer) as host')
+const DUE_HOSTS = statement(
+  'due-push-hosts',
+  'select * from due_push_hosts($1::text, $2::bigint, $3::integer)'
+)
 
-/** Hosts of push services with a device that is due. */
-export async function duePushHosts(database: Queryable, now: number, limit: number): Promise<string[]> {
-  const rows = await database.query<{ host: string }>(DUE_HOSTS, [now, limit])
-  return rows.map(({ host }) => host)
+/**
+ * Some hosts of push services, in the order of their names, at which something is or will be due.
+ *
+ * @param after the last one looked at
+ */
+export async function duePushHosts(
+  database: Queryable,
+  after: string,
+  now: number,
+  limit: number
+): Promise<readonly { readonly host: string; readonly is_due: boolean }[]> {
+  return database.query(DUE_HOSTS, [after, now, limit])
 }
 
 /** A device that this worker and no other looks at. */

@@ -25,6 +25,12 @@ const BOX = 'notifications'
 /** More than a node leaves between two pushes to one device, ms. */
 const LATER = 6_000
 
+/** Strangers would have to pay for a place in this box. */
+async function takeFreely(user: TestUser, { url }: TestNode): Promise<void> {
+  const answer = await user.post(url, '/permissions/set', { messageBox: BOX, recipientFee: 0 })
+  expect(answer.status, answer.body.toString()).to.equal(200)
+}
+
 describe('pushes', () => {
   const authority = createTestAuthority()
   const accountFile = join(tmpdir(), `service-account-${randomUUID()}.json`)
@@ -95,6 +101,7 @@ describe('pushes', () => {
   async function register(user: TestUser, device: object): Promise<void> {
     const answer = await user.post(node.url, '/registerDevice', device)
     expect(answer.json, answer.body.toString()).to.include({ status: 'success', pushes: true })
+    await takeFreely(user, node)
   }
   async function send(to: TestUser, messageBox = BOX, body = 'a secret', from = node): Promise<void> {
     const message = { recipient: to.identityKey, messageBox, body }
@@ -290,7 +297,9 @@ describe('pushes', () => {
     const { database } = node.databases
     const marked = () =>
       database.query({ name: '', text: 'select from devices where due_at is not null' }, [])
-    await send(new TestUser('nobody with devices'))
+    const nobody = new TestUser('nobody with devices')
+    await takeFreely(nobody, node)
+    await send(nobody)
     await settled()
     expect(await until(marked, rows => rows.length === 0)).to.deep.equal([])
   })
@@ -341,8 +350,9 @@ describe('pushes to an endpoint that somebody chose', () => {
         expect((await register(endpoint)).json.code, endpoint).to.equal('ERR_INVALID_SUBSCRIPTION')
       }
       expect((await register('https://inside.example.org/x')).status).to.equal(200)
+      await takeFreely(mallory, node)
       const message = { recipient: mallory.identityKey, messageBox: BOX, body: 'x' }
-      await mallory.post(node.url, '/sendMessage', { message })
+      expect((await mallory.post(node.url, '/sendMessage', { message })).status).to.equal(200)
       await until(
         async () => (await mallory.get(node.url, '/devices')).json.devices as { active: boolean }[],
         ([device]) => device?.active === false
