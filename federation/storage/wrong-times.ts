@@ -78,6 +78,10 @@ const CORRECTIONS = [
     `update overlay_submissions set next_attempt_at = $1::bigint where next_attempt_at > $1::bigint + ${LONGEST_WAIT}`
   ],
   [
+    'node-payment',
+    `update node_payments set next_attempt_at = $1::bigint where next_attempt_at > $1::bigint + ${LONGEST_WAIT}`
+  ],
+  [
     'overlay-interaction',
     `update overlay_interactions set claimed_until = 0 where claimed_until > $1::bigint + ${LONGEST_CLAIM}`
   ]
