@@ -91,7 +91,8 @@ export class Sync {
       const report = await puller.pull(peer)
       if (report !== undefined && report.taken > 0)
         logger.info({ peer, ...report }, 'read from an overlay host')
-      await this.#pullHosts(peer)
+      // Who lists tokens without end gets no second turn in one round.
+      if (report?.complete) await this.#pullHosts(peer)
       await hastenSubmissions(database, peer, clock.now())
       return report
     } catch (error) {

@@ -39,7 +39,13 @@ describe('hostile overlay hosts', () => {
 
   const someone = (): TestUser => new TestUser(`victim ${users++}`)
   const url = (): string => `http://${hostile.domain}`
-  const list = (...outputs: unknown[]): Script => json(200, { UTXOList: outputs, since: 0 })
+  /** Of tokens, and of nothing else. */
+  const list =
+    (...outputs: unknown[]): Script =>
+    (request, response) => {
+      const isOfTokens = request.headers['x-bsv-topic'] === 'tm_phip'
+      return json(200, { UTXOList: isOfTokens ? outputs : [], since: 0 })(request, response)
+    }
   const listed = (txid: unknown, score: unknown = 1, outputIndex: unknown = 0) => ({
     txid,
     outputIndex,
