@@ -315,13 +315,16 @@ function acknowledgements({ caller, recipient }: CallsOptions): Call[] {
 }
 
 function permissions({ caller, recipient }: CallsOptions): Call[] {
-  const rule = { messageBox: 'ruled', sender: undefined, recipientFee: 5 }
+  // A rule of its own each time: several requests are under way at once, and of one rule only the latest holds.
+  let rules = 0
   const signed = () => {
-    const setAt = Date.now()
-    return {
-      setAt,
-      signature: signPortably(caller.keys, permissionText(caller.identityKey, { ...rule, setAt }))
+    const rule = {
+      messageBox: `ruled ${++rules}`,
+      sender: undefined,
+      recipientFee: 5,
+      setAt: Date.now()
     }
+    return { ...rule, signature: signPortably(caller.keys, permissionText(caller.identityKey, rule)) }
   }
   const members = { messageBox: TEXTS, sender: ABSENT }
   const received = () => {
@@ -357,7 +360,7 @@ function permissions({ caller, recipient }: CallsOptions): Call[] {
     {
       path: '/permissions/set',
       authenticated,
-      valid: () => ({ ...rule, ...signed() }),
+      valid: signed,
       members: { messageBox: NONE, sender: ABSENT, recipientFee: NONE, setAt: NONE, signature: ABSENT }
     },
     {
