@@ -48,7 +48,7 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
           timeToLive: limits.timeToLive,
           rates: limits.rates
         },
-        fees: { delivery: Object.fromEntries(deliveryFees) },
+        fees: { delivery: Object.fromEntries(deliveryFees), calls: Object.fromEntries(config.prices) },
         ...(push.services.size === 0 ? {} : { push: pushOffer(push) })
       }
     }

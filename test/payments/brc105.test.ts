@@ -84,6 +84,12 @@ describe('a call with a price (BRC-105)', () => {
     expect(answer.json).to.include({ satoshisRequired: 5 })
   })
 
+  it('is told in the node document', async () => {
+    const answer = await fetch(`${node.url}/.well-known/peerserv`)
+    const { fees } = (await answer.json()) as { fees: { calls: object } }
+    expect(fees.calls).to.deep.equal({ '/sendMessage': PRICE, '/propagateMessage': 5 })
+  })
+
   it('costs nothing where it has none', async () => {
     expect((await alice.post(node.url, '/listMessages', { messageBox: 'inbox' })).status).to.equal(200)
   })
