@@ -182,8 +182,22 @@ create unlogged table seen_requests_1 partition of seen_requests for values in (
 create unlogged table seen_requests_2 partition of seen_requests for values in (2);
 create unlogged table seen_requests_3 partition of seen_requests for values in (3);
 
-create function seen_slot(p_forget_at bigint) returns smallint language sql immutable as $$
-  select (p_forget_at / 3600000 % 4)::smallint
+-- Sessions of Authrite last for 90 days, and their clients never begin another: what they send is remembered in logged
+-- tables, one for each 30 days in which sessions end, used again 180 days later.
+create table seen_requests_4 partition of seen_requests for values in (4);
+create table seen_requests_5 partition of seen_requests for values in (5);
+create table seen_requests_6 partition of seen_requests for values in (6);
+create table seen_requests_7 partition of seen_requests for values in (7);
+create table seen_requests_8 partition of seen_requests for values in (8);
+create table seen_requests_9 partition of seen_requests for values in (9);
+
+-- Which of them remembers a request. 2^53 - 1 for the time of issue is said of sessions whose memory is logged: it reaches
+-- back to all of them (REMEMBERED_FOR_GOOD, src/auth/caller.ts).
+create function seen_slot(p_issued_at bigint, p_forget_at bigint) returns smallint language sql immutable as $$
+  select case
+    when p_issued_at < 9007199254740991 then p_forget_at / 3600000 % 4
+    else 4 + p_forget_at / 2592000000 % 6
+  end::smallint
 $$;
 
 create unlogged table seen_requests_birth (
@@ -227,7 +241,7 @@ begin
   ) then
     return 'unknown';
   end if;
-  insert into seen_requests (digest, slot) values (p_digest, seen_slot(p_forget_at)) on conflict do nothing;
+  insert into seen_requests (digest, slot) values (p_digest, seen_slot(p_issued_at, p_forget_at)) on conflict do nothing;
   if found then
     return 'fresh';
   end if;
@@ -364,7 +378,7 @@ begin
   perform from recipients where identity_key = any (p_recipients) order by identity_key for no key update;
   with admitted as (
     insert into seen_requests (digest, slot)
-    select a.digest, seen_slot(a.forget_at) from unnest(p_digests, p_issued_at, p_forget_at) a (digest, issued_at, forget_at)
+    select a.digest, seen_slot(a.issued_at, a.forget_at) from unnest(p_digests, p_issued_at, p_forget_at) a (digest, issued_at, forget_at)
     where a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
     on conflict do nothing
     returning digest
@@ -424,7 +438,8 @@ declare
   v_box_ids bigint[];
   v_positions bigint[];
   -- As sessions are timed: never before the memory began.
-  v_slot smallint := seen_slot(greatest(p_now, (select born_at from seen_requests_birth)) - 4200000);
+  v_session_now bigint := greatest(p_now, (select born_at from seen_requests_birth));
+  v_slot smallint;
 begin
   -- Two who prune at once would only wait for each other.
   if not pg_try_advisory_xact_lock(33) then
@@ -470,8 +485,12 @@ begin
     (select ciphertext_key from sent_ciphertexts where forget_at <= p_now order by forget_at limit p_limit);
   get diagnostics v_count = row_count; v_total := v_total + v_count;
   -- Ten minutes late, for those whose clock is behind.
-  if pg_relation_size(format('seen_requests_%s', v_slot)::regclass) > 0 then
-    execute format('truncate seen_requests_%s', v_slot);
-  end if;
+  foreach v_slot in array array[
+    seen_slot(0, v_session_now - 4200000), seen_slot(9007199254740991, v_session_now - 2592600000)
+  ] loop
+    if pg_relation_size(format('seen_requests_%s', v_slot)::regclass) > 0 then
+      execute format('truncate seen_requests_%s', v_slot);
+    end if;
+  end loop;
   return v_total;
 end $$;

@@ -532,7 +532,7 @@ begin
         ) = 0
         and a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
     ), admitted as (
-      insert into seen_requests (digest, slot) select o.digest, seen_slot(o.forget_at) from ordinary o
+      insert into seen_requests (digest, slot) select o.digest, seen_slot(o.issued_at, o.forget_at) from ordinary o
       on conflict do nothing
       returning digest
     ), accepted as materialized (

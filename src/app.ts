@@ -4,6 +4,7 @@ import Router from '@koa/router'
 import Koa from 'koa'
 import { answerErrors, type Draining, sendAnswers, setReply } from './answer.js'
 import { authenticate, type Remember } from './auth/authenticate.js'
+import { authriteHandshake } from './auth/authrite-handshake.js'
 import type { AuthContext } from './auth/brc104.js'
 import type { Caller } from './auth/caller.js'
 import { handshake } from './auth/handshake.js'
@@ -57,7 +58,7 @@ export function createApp(options: AppOptions): Koa<RequestState> {
   const { context, epoch, draining, rates, isForOperator = false } = options
   const { config, logger, keys, curve, clock } = context
   const auth: AuthContext = { keys, curve, clock, epoch }
-  const endpoints = [...mountEndpoints([handshake], auth), ...options.endpoints]
+  const endpoints = [...mountEndpoints([handshake, authriteHandshake], auth), ...options.endpoints]
 
   const app = new Koa<RequestState>()
   app.on('error', error => logger.debug({ err: error }, 'connection failed'))
@@ -165,7 +166,11 @@ function answering(
 function readerOf(endpoint: MountedEndpoint, authenticated: Middleware, open: Middleware): Middleware {
   if (endpoint.authenticated) return authenticated
   if (endpoint.signedInSession !== true) return open
-  return (ctx, next) => ('x-bsv-auth-identity-key' in ctx.req.headers ? authenticated : open)(ctx, next)
+  return (ctx, next) => {
+    const { headers } = ctx.req
+    const isInSession = 'x-bsv-auth-identity-key' in headers || 'x-authrite' in headers
+    return (isInSession ? authenticated : open)(ctx, next)
+  }
 }
 
 function readPublicBody(limit: number, rate: MinimumRate, rates: Rates): Middleware {

@@ -16,16 +16,37 @@ export function parseRoom(roomId: unknown): Room | undefined {
 }
 
 /**
- * Reads the payload of a live send, `{eventName: "sendMessage", data: {roomId, message}}`, as the body of a /sendMessage
- * request: recipient and box come from the room. Every host reads the same signed bytes by this function.
+ * Reads what a live send carries, `{roomId, message}`, as the body of a /sendMessage request: recipient and box come from the
+ * room. Every host reads the same signed bytes by these functions.
  *
- * @param payload the parsed JSON
+ * @param data parsed JSON
  * @returns undefined where it is no live send
  */
-export function liveSendRequest(payload: unknown): { readonly message: object } | undefined {
-  if (!isObject(payload) || payload.eventName !== 'sendMessage' || !isObject(payload.data)) return undefined
-  const { roomId, message } = payload.data
+export function liveSendRequest(data: unknown): { readonly message: object } | undefined {
+  if (!isObject(data)) return undefined
+  const { roomId, message } = data
   const room = parseRoom(roomId)
   if (room === undefined || !isObject(message)) return undefined
   return { message: { ...message, recipient: room.identityKey, messageBox: room.messageBox } }
+}
+
+/**
+ * The same of the payload of a general message of BRC-103, `{eventName: "sendMessage", data: {roomId, message}}`.
+ *
+ * @param payload parsed JSON
+ */
+export function brc103SendRequest(payload: unknown): { readonly message: object } | undefined {
+  if (!isObject(payload) || payload.eventName !== 'sendMessage') return undefined
+  return liveSendRequest(payload.data)
+}
+
+/**
+ * The same of what a sender has signed under Authrite, over HTTP or on a socket: its signature covers neither path nor
+ * event, so what has a room is a live send, however it came.
+ *
+ * @param signed parsed JSON
+ * @returns what /sendMessage takes, or refuses
+ */
+export function authriteSendRequest(signed: unknown): unknown {
+  return isObject(signed) && 'roomId' in signed ? liveSendRequest(signed) : signed
 }

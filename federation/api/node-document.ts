@@ -30,7 +30,7 @@ export const nodeDocument: PublicEndpoint<FederationContext> = {
         identityKey: keys.identityKey,
         domain: config.publicDomain,
         network: config.network,
-        authentication: ['brc104'],
+        authentication: ['brc104', 'authrite'],
         extensions: EXTENSIONS,
         limits: {
           requestBytes: limits.requestBytes,

@@ -4,7 +4,7 @@ import type { Curve } from '../../src/curve/curve.js'
 import { ApiError } from '../../src/errors.js'
 import { parseJson } from '../../src/json.js'
 import { parseJsonInTurns } from '../../src/json-in-turns.js'
-import { liveSendRequest } from '../../src/live-send.js'
+import { authriteSendRequest, brc103SendRequest } from '../../src/live-send.js'
 import { type Message, parseMessage } from '../../src/message.js'
 import type { SignedMessageFormat } from '../../src/names.js'
 
@@ -57,8 +57,8 @@ export function readSignedMessage(
       if (format === 'brc104') return undefined
     }
     const json = parse(signedBytes)
-    if (format === 'brc103') return { format, message: parseMessage(curve, limits, liveSendRequest(json)) }
-    return { format: 'authrite', message: parseMessage(curve, limits, json) }
+    if (format === 'brc103') return { format, message: parseMessage(curve, limits, brc103SendRequest(json)) }
+    return { format: 'authrite', message: parseMessage(curve, limits, authriteSendRequest(json)) }
   } catch (error) {
     if (error instanceof ApiError && !NOT_TAKEN.has(error.code)) return undefined
     throw error

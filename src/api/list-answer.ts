@@ -19,8 +19,14 @@ export interface ListEnd {
 /**
  * The JSON of a list. It is written piece by piece, and only what may hold anything is escaped: most of what a list
  * costs is in here.
+ *
+ * @param isAsSent as of `messageJson`
  */
-export async function listAnswer(messages: readonly ShownMessage[], end: ListEnd): Promise<Buffer> {
+export async function listAnswer(
+  messages: readonly ShownMessage[],
+  end: ListEnd,
+  isAsSent = false
+): Promise<Buffer> {
   const pieces: Buffer[] = []
   const pauses = new Pauses()
   let text = '{"status":"success","messages":['
@@ -28,7 +34,9 @@ export async function listAnswer(messages: readonly ShownMessage[], end: ListEnd
   for (const message of messages) {
     text += separator
     separator = ','
-    for (const part of message.payment === null ? [messageJson(message)] : paidMessageJson(message)) {
+    for (const part of message.payment === null
+      ? [messageJson(message, isAsSent)]
+      : paidMessageJson(message, isAsSent)) {
       text += part
       if (text.length < PIECE) continue
       const piece = Buffer.from(text)
@@ -42,18 +50,32 @@ export async function listAnswer(messages: readonly ShownMessage[], end: ListEnd
   return pieces.length === 0 ? last : Buffer.concat([...pieces, last])
 }
 
-/** A message as clients read it: every spelling of its members that they look for. */
-export function messageJson(row: ShownMessage): string {
-  if (row.payment !== null) return [...paidMessageJson(row)].join('')
+/**
+ * A message as clients read it: every spelling of its members that they look for.
+ *
+ * @param isAsSent the reader takes the body as it is, whatever is in it
+ */
+export function messageJson(row: ShownMessage, isAsSent = false): string {
+  if (row.payment !== null) return [...paidMessageJson(row, isAsSent)].join('')
   const { body } = row
   // Stock clients take a member "message" for the body (@bsv/message-box-client, listMessages): wrapped, it is one.
-  const shown = JSON.stringify(row.wrapped ? JSON.stringify({ message: body }) : body)
+  const shown = JSON.stringify(row.wrapped && !isAsSent ? JSON.stringify({ message: body }) : body)
   return `${beforeBody(row)}${shown}${behindBody(row)}`
 }
 
-/** The same of one that was paid for: its body is the JSON of `{message, payment}`, as stock clients look for payments. */
-function* paidMessageJson(row: ShownMessage): Generator<string> {
-  yield `${beforeBody(row)}"${inString(`{"message":${JSON.stringify(row.body)},"payment":`)}`
+/**
+ * The same of one that was paid for: its body is the JSON of `{message, payment}`, as stock clients look for payments; as
+ * sent, the payment stands beside it.
+ */
+function* paidMessageJson(row: ShownMessage, isAsSent: boolean): Generator<string> {
+  const body = JSON.stringify(row.body)
+  if (isAsSent) {
+    yield `${beforeBody(row)}${body},"payment":`
+    yield* paymentJson(row.payment!)
+    yield behindBody(row)
+    return
+  }
+  yield `${beforeBody(row)}"${inString(`{"message":${body},"payment":`)}`
   for (const piece of paymentJson(row.payment!)) yield inString(piece)
   yield `}"${behindBody(row)}`
 }

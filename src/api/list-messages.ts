@@ -44,13 +44,16 @@ export const listMessages: AuthenticatedEndpoint<LocalContext> = {
     const { caller } = request
     const parsed = parseListRequest(context.config.limits, request.json())
     const asked = parsed.offset ? { ...parsed, cursor: await cursorAt(context, caller, parsed) } : parsed
-    if (asked.waitMilliseconds === 0) return answer(asked, await currentMessages(context, caller, asked))
+    // Clients of Authrite look for nothing inside a body.
+    const isAsSent = caller.scheme === 'authrite'
+    const answer = (page: Page) => listReply(asked, page, isAsSent)
+    if (asked.waitMilliseconds === 0) return answer(await currentMessages(context, caller, asked))
     // Watched before it is read, so that nothing arrives unseen in between.
     const watch = new BoxWatch(context, caller.identityKey, asked.messageBox)
     request.whenLeft(() => watch.end())
     try {
       const page = await currentMessages(context, caller, asked)
-      return answer(asked, page.messages.length > 0 ? page : await newMessages(context, caller, asked, watch))
+      return answer(page.messages.length > 0 ? page : await newMessages(context, caller, asked, watch))
     } finally {
       watch.stop()
     }
@@ -123,14 +126,18 @@ async function newMessages(
   return { messages: [], hasMore: false }
 }
 
-async function answer({ limit, offset }: ListRequest, { messages, hasMore }: Page): Promise<Reply> {
+async function listReply(
+  { limit, offset }: ListRequest,
+  { messages, hasMore }: Page,
+  isAsSent: boolean
+): Promise<Reply> {
   const last = messages.at(-1)
   const nextCursor = last && `${last.box_id}.${last.position}`
   const end =
     offset === undefined
       ? { hasMore, nextCursor }
       : { hasMore, nextCursor, limit, offset, nextOffset: hasMore ? offset + messages.length : null }
-  return { headers: { 'content-type': 'application/json' }, body: await listAnswer(messages, end) }
+  return { headers: { 'content-type': 'application/json' }, body: await listAnswer(messages, end, isAsSent) }
 }
 
 interface ListRequest {

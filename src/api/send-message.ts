@@ -1,6 +1,7 @@
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
 import { parseJsonInTurns } from '../json-in-turns.js'
+import { authriteSendRequest } from '../live-send.js'
 import { takeMessage } from '../sending.js'
 
 /**
@@ -19,7 +20,13 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   path: '/sendMessage',
   authenticated: true,
   async handler(request, context) {
-    const results = await takeMessage(context, request.caller, await parseJsonInTurns(request.body))
+    const { caller } = request
+    const body = await parseJsonInTurns(request.body)
+    const results = await takeMessage(
+      context,
+      caller,
+      caller.scheme === 'authrite' ? authriteSendRequest(body) : body
+    )
     return {
       body: {
         status: 'success',

@@ -1,15 +1,16 @@
 import type { IncomingMessage } from 'node:http'
 import { errorReply, setReply } from '../answer.js'
-import { ApiError } from '../errors.js'
+import { ApiError, unavailable } from '../errors.js'
 import type { IdentityKey } from '../keys/identity-key.js'
 import type { Logger } from '../logger.js'
 import type { Rates } from '../rates/rates.js'
 import type { Visit } from '../rates/visit.js'
 import { type MinimumRate, readBody } from '../request-body.js'
 import type { Middleware, RequestContext } from '../request-state.js'
-import { authRequired, sessionNotFound, unauthorized } from './auth-errors.js'
+import { authRequired, sessionNotFound } from './auth-errors.js'
+import { AuthriteRequest } from './authrite.js'
 import { type AuthContext, Brc104Request } from './brc104.js'
-import type { Caller, ReplayTicket } from './caller.js'
+import type { Caller, OpenedRequest, ReplayTicket } from './caller.js'
 import { StaleSession } from './stale-session.js'
 
 const BRC104_PREFIX = 'x-bsv-auth-'
@@ -39,8 +40,8 @@ export type Remember = (replay: ReplayTicket) => Promise<'fresh' | 'replayed' | 
  * Before the session nonce is known to be ours, nothing of the body is read. Refusals up to the proof are unsigned
  * (401; 413, 415 and 408 about the body: a signature under them would answer a request that nobody has signed), and
  * counted for the address (429 in their place, see rates/visit.ts); everything after it is signed for the session of this
- * request, a 429 for the identity too, with the one exception of a StaleSession, which has to be unsigned to make the
- * client shake hands again.
+ * request, a 429 for the identity too, with the one exception of a StaleSession under BRC-104, which has to be unsigned to
+ * make the client shake hands again. Clients of Authrite never do, and take no unsigned answer.
  */
 export function authenticate(options: AuthenticateOptions): Middleware {
   const { auth, logger, rates, isForHosts, admit, remember } = options
@@ -60,9 +61,9 @@ export function authenticate(options: AuthenticateOptions): Middleware {
         await visit.refused()
         // The next handshake must be dated after the new beginning, or it would be refused as well.
         if (error.reason === 'unknown') await auth.epoch.renew()
-        throw sessionNotFound()
+        if (request.scheme === 'brc104') throw sessionNotFound()
       }
-      setReply(ctx, errorReply(error, ctx, logger))
+      setReply(ctx, errorReply(error instanceof StaleSession ? forAuthrite(error) : error, ctx, logger))
     }
     sign(ctx, request, logger)
   }
@@ -93,18 +94,22 @@ async function prove(ctx: RequestContext, visit: Visit, { auth, bodyLimit, bodyR
   }
 }
 
+/** Their sessions are not older than the memory, which can only be missing for a moment after Postgres has crashed. */
+function forAuthrite({ reason }: StaleSession): ApiError {
+  if (reason === 'replayed') return sessionNotFound()
+  return unavailable('ERR_DATABASE_UNAVAILABLE', 'The database has just come back. Sign and send it again.')
+}
+
 /** Chooses the scheme by the headers that are there. */
-function openRequest(auth: AuthContext, request: IncomingMessage): Brc104Request {
-  if ('x-authrite' in request.headers) {
-    throw unauthorized('Authrite is not spoken here. Use BRC-103 over BRC-104 (x-bsv-auth-* headers).')
-  }
+function openRequest(auth: AuthContext, request: IncomingMessage): OpenedRequest {
+  if ('x-authrite' in request.headers) return new AuthriteRequest(auth, request)
   for (const name in request.headers) {
     if (name.startsWith(BRC104_PREFIX)) return new Brc104Request(auth, request)
   }
   throw authRequired()
 }
 
-function sign(ctx: RequestContext, request: Brc104Request, logger: Logger): void {
+function sign(ctx: RequestContext, request: OpenedRequest, logger: Logger): void {
   try {
     const { answer } = ctx.state
     if (!Buffer.isBuffer(answer?.body)) throw new TypeError('there is no answer to sign')

@@ -5,7 +5,7 @@ import { envelopeId, envelopeIdInTurns } from '../names.js'
 import { sha256, sha256InTurns } from '../sha256.js'
 import { authFailed, sessionNotFound, unauthorized } from './auth-errors.js'
 import { decodeBase64 } from './base64.js'
-import type { Caller } from './caller.js'
+import type { Caller, OpenedRequest } from './caller.js'
 import { randomNonce } from './nonce.js'
 import {
   REQUEST_ID_LENGTH,
@@ -27,12 +27,12 @@ export interface AuthContext extends Pick<Context, 'keys' | 'curve' | 'clock'> {
 /** The version on the wire (BRC-103), whatever BRC-104's examples say. */
 export const AUTH_VERSION = '0.1'
 
-const IDENTITY_KEY = /^0[23][0-9a-f]{64}$/
-const DER_HEX = /^(?:[0-9a-fA-F]{2}){8,72}$/
+export const IDENTITY_KEY = /^0[23][0-9a-f]{64}$/
+export const DER_HEX = /^(?:[0-9a-fA-F]{2}){8,72}$/
 const NO_BODY = Buffer.alloc(0)
 
 /** Longer ones are hashed in several turns of the event loop. */
-const LONG_BYTES = 2_097_152
+export const LONG_BYTES = 2_097_152
 
 /** BRC-103: every signature of the protocol is made under this invoice number (BRC-43). */
 export function authInvoiceNumber(keyID: string): string {
@@ -43,7 +43,8 @@ export function authInvoiceNumber(keyID: string): string {
  * One request under BRC-103 over BRC-104, in three steps: what its headers say is checked when it is made, before
  * the body is read; `verify` proves the sender; `sign` signs the answer for the session of this very request.
  */
-export class Brc104Request {
+export class Brc104Request implements OpenedRequest {
+  readonly scheme = 'brc104'
   readonly #auth: AuthContext
   readonly #method: string
   readonly #claim: Claim

@@ -8,7 +8,7 @@ import { randomNonce } from './nonce.js'
  * BRC-103 lets a server choose its session nonce; the client only repeats it. So this nonce is the whole session:
  *
  *   offset  bytes   content
- *        0      1   01, the layout
+ *        0      1   01 for BRC-103, 02 for Authrite
  *        1      6   time of issue, ms since 1970, big endian
  *        7     16   random
  *       23  16–128  the client's initial nonce
@@ -16,7 +16,6 @@ import { randomNonce } from './nonce.js'
  *
  * Every process with the node's key accepts it, and a handshake leaves nothing behind.
  */
-const LAYOUT = 1
 const ISSUED_AT = 1
 const ISSUED_LENGTH = 6
 const RANDOM_AT = 7
@@ -31,8 +30,22 @@ export const NONCE_MOST = 128
 const LEAST = INITIAL_NONCE_AT + NONCE_LEAST + MAC_LENGTH
 const MOST = INITIAL_NONCE_AT + NONCE_MOST + MAC_LENGTH
 
-/** How long a session lasts, ms. */
+/** How long a session of BRC-103 lasts, ms. */
 export const SESSION_LIFE = 3_600_000
+const DAY = 24 * 60 * 60 * 1000
+
+/** What tells the sessions of one scheme from those of another: neither counts for the other. */
+export interface SessionKind {
+  /** The first byte. */
+  readonly layout: number
+  /** ms. */
+  readonly life: number
+}
+
+const BRC103_SESSIONS: SessionKind = { layout: 1, life: SESSION_LIFE }
+/** Clients of Authrite never shake hands a second time. */
+export const AUTHRITE_SESSIONS: SessionKind = { layout: 2, life: 90 * DAY }
+
 /** How far a time of issue may lie ahead: clocks of two processes, or of the database, differ. */
 const AHEAD = 300_000
 
@@ -51,12 +64,13 @@ export interface Session {
  */
 export function mintSessionNonce(
   keys: KeyDeriver,
-  session: { readonly identityKey: IdentityKey; readonly initialNonce: string; readonly issuedAt: number }
+  session: { readonly identityKey: IdentityKey; readonly initialNonce: string; readonly issuedAt: number },
+  { layout }: SessionKind = BRC103_SESSIONS
 ): string {
   const initialNonce = decodeBase64(session.initialNonce, NONCE_LEAST, NONCE_MOST)
   if (initialNonce === undefined) throw new RangeError('the initial nonce is not base64 of 16 to 128 bytes')
   const nonce = Buffer.allocUnsafe(INITIAL_NONCE_AT + initialNonce.length + MAC_LENGTH)
-  nonce[0] = LAYOUT
+  nonce[0] = layout
   nonce.writeUIntBE(session.issuedAt, ISSUED_AT, ISSUED_LENGTH)
   randomNonce(RANDOM_LENGTH).copy(nonce, RANDOM_AT)
   initialNonce.copy(nonce, INITIAL_NONCE_AT)
@@ -77,12 +91,13 @@ export function checkSessionNonce(
   keys: KeyDeriver,
   nonce: string,
   identityKey: IdentityKey,
-  now: number
+  now: number,
+  { layout, life }: SessionKind = BRC103_SESSIONS
 ): Session | undefined {
   const bytes = decodeBase64(nonce, LEAST, MOST)
-  if (bytes === undefined || bytes[0] !== LAYOUT) return undefined
+  if (bytes === undefined || bytes[0] !== layout) return undefined
   const issuedAt = bytes.readUIntBE(ISSUED_AT, ISSUED_LENGTH)
-  const expiresAt = issuedAt + SESSION_LIFE
+  const expiresAt = issuedAt + life
   if (now >= expiresAt || issuedAt > now + AHEAD) return undefined
   const macAt = bytes.length - MAC_LENGTH
   const expected = mac(keys, identityKey, bytes.subarray(0, macAt))

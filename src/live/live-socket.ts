@@ -1,23 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { AuthContext } from '../auth/brc104.js'
-import { type ProvenMessage, SocketAuthentication } from '../auth/socket-authentication.js'
+import type { Caller } from '../auth/caller.js'
 import { StaleSession } from '../auth/stale-session.js'
 import type { Limits } from '../config.js'
 import type { LocalContext } from '../context.js'
-import { ApiError, badRequest } from '../errors.js'
-import { isObject, shownMessageId } from '../message.js'
+import { ApiError } from '../errors.js'
+import { shownMessageId } from '../message.js'
 import { STRANGER_BODY_LIMIT } from '../request-body.js'
 import type { LiveMessage } from '../storage/live-messages.js'
+import { admitRequest } from '../storage/replays.js'
+import { type Frame, isProvenEvent, type LiveProtocol, type ProvenEvent } from './live-protocol.js'
 import { LiveReader } from './live-reader.js'
 import { handleEvent } from './socket-events.js'
 
 /** One connection, as the transport shows it. */
 export interface Connection {
-  /** As the trusted proxies tell it. */
-  readonly address: string
   /** Bytes that wait for the client to read. */
   readonly waitingBytes: number
-  send(message: object, bytes: number): void
+  send(frame: Frame): void
   /** Ends it when what was sent has left; a client may connect again at once. */
   close(): void
   /** Ends it now, whatever is on the way. */
@@ -46,13 +46,13 @@ const LOOK_MILLISECONDS = 50
 const LEFT_BOXES = 1_000
 
 /**
- * A live client: BRC-103 messages in, one after the other, events and arrivals out. It hears its own boxes only, and
+ * A live client: what it says comes in, one after the other, events and arrivals go out. It hears its own boxes only, and
  * whose they are is what its signatures prove.
  */
 export class LiveSocket {
   readonly #live: LiveSocketContext
   readonly #connection: Connection
-  readonly #authentication: SocketAuthentication
+  readonly #protocol: LiveProtocol
   readonly #left = new Set<string>()
   readonly #stopping = new AbortController()
   #reader: LiveReader | undefined
@@ -61,10 +61,10 @@ export class LiveSocket {
   #waitingLength = 0
   #last: Promise<void> = Promise.resolve()
 
-  constructor(live: LiveSocketContext, connection: Connection) {
+  constructor(live: LiveSocketContext, connection: Connection, protocol: LiveProtocol) {
     this.#live = live
     this.#connection = connection
-    this.#authentication = new SocketAuthentication(live.auth)
+    this.#protocol = protocol
   }
 
   /** Whether the client has proven who it is. */
@@ -78,7 +78,7 @@ export class LiveSocket {
    * @param length characters
    */
   arriving(length: number): void {
-    const isStranger = this.#authentication.identityKey === undefined
+    const isStranger = this.#protocol.identityKey === undefined
     const most = isStranger
       ? STRANGER_BODY_LIMIT
       : WAITING_LENGTHS * longestFrame(this.#live.context.config.limits)
@@ -86,15 +86,15 @@ export class LiveSocket {
     if (this.#waitingLength > most) this.#connection.cut()
   }
 
-  /** Takes one `authMessage` of the client. */
-  receive(message: unknown): void {
+  /** Takes one event as the client has emitted it. */
+  receive(eventName: string, content: unknown): void {
     if (++this.#waitingFrames > WAITING_FRAMES) {
       this.#connection.cut()
       return
     }
     this.#last = this.#last.then(async () => {
       try {
-        await this.#handle(message)
+        await this.#handle(eventName, content)
       } catch (error) {
         this.#refuse(error)
       } finally {
@@ -109,21 +109,20 @@ export class LiveSocket {
     this.#reader?.stop()
   }
 
-  async #handle(message: unknown): Promise<void> {
+  async #handle(eventName: string, content: unknown): Promise<void> {
     if (this.#stopping.signal.aborted) return
-    if (!isObject(message)) throw badRequest('ERR_INVALID_JSON', 'A message of BRC-103 is an object.')
-    const { rates, operatorLists } = this.#live.context
-    if (message.messageType !== 'general') {
-      await rates.stranger(this.#connection.address)
-      const answer = this.#authentication.shakeHands(message)
-      this.#connection.send(answer, JSON.stringify(answer).length)
+    const received = await this.#protocol.receive(eventName, content)
+    if (received === undefined) return
+    if (!isProvenEvent(received)) {
+      this.#connection.send(received)
       return
     }
-    const proven = this.#authentication.verify(message)
-    operatorLists.user(proven.caller.identityKey)
-    await rates.caller(proven.caller.identityKey, false)
-    this.#listen(proven)
-    const answer = await handleEvent(this.#live.context, proven, {
+    const { rates, operatorLists } = this.#live.context
+    const { caller } = received
+    operatorLists.user(caller.identityKey)
+    await rates.caller(caller.identityKey, false)
+    if (await this.#isHis(received)) this.#listen(caller)
+    const answer = await handleEvent(this.#live.context, received, {
       start: async () => this.#reader?.caughtUp(),
       join: messageBox => this.#left.delete(messageBox),
       leave: messageBox => {
@@ -133,19 +132,31 @@ export class LiveSocket {
     if (answer !== undefined) this.#emit(answer.eventName, answer.data)
   }
 
-  #listen({ caller }: ProvenMessage): void {
+  /**
+   * Whether an event shows that this connection is its sender's, from when on it hears what arrives for him. A copy of what
+   * he said elsewhere does not; what is sent is remembered with the message.
+   */
+  async #isHis({ isOfThisSocket, eventName, caller }: ProvenEvent): Promise<boolean> {
+    if (isOfThisSocket) return true
+    if (eventName === 'sendMessage') return false
+    const verdict = await admitRequest(this.#live.context.database, caller.replay)
+    if (verdict !== 'fresh') throw new StaleSession(verdict)
+    return true
+  }
+
+  #listen({ identityKey }: Caller): void {
     // Whoever is gone by now would be waited for without end.
     if (this.#reader !== undefined || this.#stopping.signal.aborted) return
-    this.#forget = this.#live.context.connections.add(caller.identityKey, () => this.#connection.cut())
+    this.#forget = this.#live.context.connections.add(identityKey, () => this.#connection.cut())
     this.#reader = new LiveReader(this.#live.context, {
-      recipient: caller.identityKey,
+      recipient: identityKey,
       deliver: (messageBox, messages) => this.#deliver(messageBox, messages)
     })
   }
 
   async #deliver(messageBox: string, messages: readonly LiveMessage[]): Promise<void> {
     if (this.#left.has(messageBox)) return
-    const owner = this.#authentication.identityKey
+    const owner = this.#protocol.identityKey
     // Whom the operator blocks hears nothing from that moment on.
     if (owner === undefined || !this.#live.context.operatorLists.servesIdentity(owner)) {
       this.#connection.cut()
@@ -157,7 +168,7 @@ export class LiveSocket {
       this.#emit(eventName, {
         sender,
         messageId: shownMessageId(shown_id),
-        body
+        body: this.#protocol.shownBody(body)
       })
     }
   }
@@ -174,13 +185,10 @@ export class LiveSocket {
   }
 
   #emit(eventName: string, data: unknown): void {
-    const payload = Buffer.from(JSON.stringify({ eventName, data }))
-    const message = this.#authentication.sign(payload)
-    // A byte is some four characters in an array of numbers.
-    if (message !== undefined) this.#connection.send(message, 4 * payload.length)
+    const frame = this.#protocol.frame(eventName, data)
+    if (frame !== undefined) this.#connection.send(frame)
   }
 
-  /** BRC-103 has no message for "no". A client that shakes hands again is served again. */
   #refuse(error: unknown): void {
     const { logger } = this.#live.context
     if (error instanceof StaleSession && error.reason === 'unknown') {
@@ -188,6 +196,8 @@ export class LiveSocket {
     } else if (!(error instanceof ApiError) && !(error instanceof StaleSession)) {
       logger.error({ err: error }, 'an event of a socket failed')
     }
+    const frame = this.#protocol.refusal(error)
+    if (frame !== undefined) this.#connection.send(frame)
     this.#connection.close()
   }
 }

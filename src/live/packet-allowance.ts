@@ -3,7 +3,7 @@ const OTHER_PACKETS = 100
 const WINDOW_MILLISECONDS = 60_000
 
 /**
- * Bounds what a socket sends besides BRC-103 messages: those are counted in the rates, but every other packet would be
+ * Bounds what a socket sends besides messages under its protocol: those are counted in the rates, but every other packet would be
  * parsed for nothing, as fast as the line is.
  */
 export class PacketAllowance {
@@ -20,7 +20,7 @@ export class PacketAllowance {
     return ++this.#others <= OTHER_PACKETS
   }
 
-  /** The packet was a BRC-103 message. */
+  /** The packet was such a message. */
   wasMessage(): void {
     this.#others--
   }

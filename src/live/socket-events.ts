@@ -1,10 +1,10 @@
-import type { ProvenMessage } from '../auth/socket-authentication.js'
+import type { Caller } from '../auth/caller.js'
 import type { LocalContext } from '../context.js'
 import { ApiError, badRequest } from '../errors.js'
-import { parseJson } from '../json.js'
 import { liveSendRequest, parseRoom } from '../live-send.js'
 import { isObject, parseMessageBox } from '../message.js'
 import { takeMessage } from '../sending.js'
+import type { ProvenEvent } from './live-protocol.js'
 
 /** What an event changes about the socket it came by. */
 export interface Listening {
@@ -33,12 +33,9 @@ export interface Answer {
  */
 export async function handleEvent(
   context: LocalContext,
-  { caller, payload }: ProvenMessage,
+  { caller, eventName, data }: ProvenEvent,
   listening: Listening
 ): Promise<Answer | undefined> {
-  const event = parseJson(payload)
-  if (!isObject(event)) return undefined
-  const { eventName, data } = event
   switch (eventName) {
     case 'authenticated': {
       if (isObject(data) && data.identityKey !== undefined && data.identityKey !== caller.identityKey) {
@@ -49,11 +46,13 @@ export async function handleEvent(
       return { eventName: 'authenticationSuccess', data: { status: 'success' } }
     }
     case 'joinRoom':
+      // Clients of Authrite say nothing before it.
+      await listening.start()
       return changeRoom(caller.identityKey, data, 'join', messageBox => listening.join(messageBox))
     case 'leaveRoom':
       return changeRoom(caller.identityKey, data, 'leave', messageBox => listening.leave(messageBox))
     case 'sendMessage':
-      return send(context, caller, event)
+      return send(context, caller, data)
     default:
       return undefined
   }
@@ -80,15 +79,11 @@ function changeRoom(
   }
 }
 
-async function send(
-  context: LocalContext,
-  caller: ProvenMessage['caller'],
-  event: Readonly<Record<string, unknown>>
-): Promise<Answer> {
-  const roomId = isObject(event.data) ? event.data.roomId : undefined
+async function send(context: LocalContext, caller: Caller, data: unknown): Promise<Answer> {
+  const roomId = isObject(data) ? data.roomId : undefined
   const eventName = `sendMessageAck-${typeof roomId === 'string' ? roomId : ''}`
   try {
-    const [result] = await takeMessage(context, caller, liveSendRequest(event))
+    const [result] = await takeMessage(context, caller, liveSendRequest(data))
     const { messageId, delivery } = result!
     return { eventName, data: { status: 'success', messageId, delivery } }
   } catch (error) {

@@ -52,7 +52,7 @@ const LIST_MESSAGES = statement(
     from unnest($2::uuid[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::integer[])
       with ordinality a (digest, issued_at, ends_at, box, cursor_box, cursor_position, now, maximum, request)
   ), admitted as (
-    insert into seen_requests (digest, slot) select digest, seen_slot(ends_at) from asked where is_known
+    insert into seen_requests (digest, slot) select digest, seen_slot(issued_at, ends_at) from asked where is_known
     on conflict do nothing
     returning digest
   )

@@ -43,7 +43,13 @@ const LARGE = [
   'seen_requests_0',
   'seen_requests_1',
   'seen_requests_2',
-  'seen_requests_3'
+  'seen_requests_3',
+  'seen_requests_4',
+  'seen_requests_5',
+  'seen_requests_6',
+  'seen_requests_7',
+  'seen_requests_8',
+  'seen_requests_9'
 ]
 /** After five runs Postgres may keep a plan that knows nothing of the values. */
 const RUNS = 7
