@@ -195,12 +195,6 @@ describe('authenticated requests', () => {
     )
   })
 
-  it('are refused under Authrite, in so many words', async () => {
-    const answer = await alice.send(node.url, { ...post(), headers: [['x-authrite', '0.2']] })
-    expectRefusal(answer, 'UNAUTHORIZED', false)
-    expect(answer.json.description).to.contain('Authrite')
-  })
-
   for (const name of ['version', 'identity-key', 'nonce', 'your-nonce', 'request-id', 'signature']) {
     it(`are refused without x-bsv-auth-${name}, or with it empty or twice`, async () => {
       const header = `x-bsv-auth-${name}`
