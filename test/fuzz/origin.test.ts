@@ -41,7 +41,8 @@ function words(
   recipient: string,
   { messageBox, text }: { messageBox: string; text: string }
 ): string {
-  return JSON.stringify([String(sender).toLowerCase().slice(-64), recipient, messageBox, text])
+  // The coordinate x, in either form of the key.
+  return JSON.stringify([String(sender).toLowerCase().slice(2, 66), recipient, messageBox, text])
 }
 
 describeFuzz('fuzz: bodies of /propagateMessage', () => {

@@ -12,7 +12,7 @@ import {
   sender,
   thirdRecipient
 } from './origin-parties.js'
-import type { Members } from './origin-requests.js'
+import { json, liveSend, type Members } from './origin-requests.js'
 
 const TWO = [recipient, otherRecipient]
 const THREE = [recipient, otherRecipient, thirdRecipient]
@@ -22,10 +22,45 @@ export function genuineMessages(list: CaseList): void {
   for (const { name, origin, format, recipe } of BASES) {
     list.accept(name, `${format}, proven by ${origin}`, recipe, { origin })
   }
+  liveUnderAuthrite(list)
   severalRecipients(list)
   severalProofs(list)
   passedOn(list)
   spellings(list)
+}
+
+/** What authrite-js signs on a socket is the data of the event alone. */
+function liveUnderAuthrite(list: CaseList): void {
+  const data = (message: Members): Members => liveSend(message).data as Members
+  for (const origin of ['signature', 'home-host', 'sealed'] as const) {
+    const label = `live-authrite-${origin}`
+    list.accept(
+      label,
+      `a live send under Authrite, proven by ${origin}`,
+      {
+        label,
+        format: 'authrite',
+        ...proofOf(origin, label),
+        bytes: (_, message) => json(data(message))
+      },
+      { origin }
+    )
+  }
+  list.accept(
+    'live-authrite-room-counts',
+    'a live send under Authrite whose message names another recipient and box than its room',
+    {
+      label: 'live-authrite-room-counts',
+      format: 'authrite',
+      attested: true,
+      bytes: (_, message) => {
+        const { roomId } = data(message)
+        const others = { recipient: otherRecipient.identityKey, messageBox: 'other' }
+        return json({ roomId, message: { ...message, ...others } })
+      }
+    },
+    { origin: 'home-host' }
+  )
 }
 
 function severalRecipients(list: CaseList): void {

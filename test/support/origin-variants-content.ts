@@ -177,6 +177,11 @@ function otherLiveSends(list: CaseList): void {
       format: 'brc103',
       bytes: (_, message) => json(change(liveSend(message)))
     })
+    if (!/^(?:room|message)-/.test(how)) continue
+    refuse(list, `${name}-authrite`, `a live send under Authrite: ${how.replaceAll('-', ' ')}`, {
+      format: 'authrite',
+      bytes: (_, message) => json(data(change(liveSend(message)) as Members))
+    })
   }
 }
 
