@@ -51,6 +51,24 @@ describe('hostile sockets', () => {
     await Promise.all([silent.disconnected, claiming.disconnected])
   })
 
+  it('are made to connect again if they say nothing under Authrite', async () => {
+    const socket = io(url, {
+      reconnectionDelay: 1,
+      forceNew: true,
+      extraHeaders: {
+        'x-authrite': '0.2',
+        'x-message-type': 'initialRequest',
+        'x-authrite-identity-key': alice.identityKey,
+        'x-authrite-nonce': randomBytes(32).toString('base64')
+      }
+    })
+    const greeting = () =>
+      new Promise<{ nonce: string }>(resolve => socket.once('validationResponse', resolve))
+    const first = await greeting()
+    expect((await greeting()).nonce).to.not.equal(first.nonce)
+    socket.disconnect()
+  })
+
   it('are closed for every message that is not what it should be', async () => {
     const variants: Record<string, (client: RawSocketClient, good: AuthMessage) => unknown> = {
       'signed by another': client => client.general('authenticated', {}, alice),

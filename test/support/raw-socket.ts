@@ -82,7 +82,8 @@ export async function startSocketServer(proofMilliseconds: number): Promise<Sock
   const sockets = attachSockets(server, {
     context,
     auth: { keys: context.keys, curve: context.curve, clock: context.clock, epoch },
-    proofMilliseconds
+    proofMilliseconds,
+    authriteProofMilliseconds: proofMilliseconds
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
