@@ -408,6 +408,13 @@ function handshakes({ caller, session }: CallsOptions): Call[] {
         'signature.0': NONE
       },
       limit
+    },
+    {
+      path: '/authrite/initialRequest',
+      authenticated: false,
+      valid: () => ({ authrite: '0.2', messageType: 'initialRequest', identityKey, nonce }),
+      members: { authrite: NONE, messageType: NONE, identityKey: NONE, nonce: NONE },
+      limit
     }
   ]
 }

@@ -1,15 +1,23 @@
 import { Utils } from '@bsv/sdk'
 import { expect } from 'chai'
 import fc from 'fast-check'
+import { proveAuthrite, readAuthriteClaim } from '../../src/auth/authrite.js'
+import { authriteHandshake } from '../../src/auth/authrite-handshake.js'
 import { decodeBase64 } from '../../src/auth/base64.js'
 import { handshake } from '../../src/auth/handshake.js'
 import { parseRequestPreimage, type SignedRequest } from '../../src/auth/parse-preimage.js'
 import { requestPreimage } from '../../src/auth/preimage.js'
 import { parseRequestTarget } from '../../src/auth/request-target.js'
-import { checkSessionNonce, mintSessionNonce, SESSION_LIFE } from '../../src/auth/session-nonce.js'
+import {
+  AUTHRITE_SESSIONS,
+  checkSessionNonce,
+  mintSessionNonce,
+  SESSION_LIFE
+} from '../../src/auth/session-nonce.js'
 import { parseJson } from '../../src/json.js'
 import { curve, TestUser } from '../support/client.js'
 import {
+  answerOrRefusal,
   anyJson,
   describeFuzz,
   inputs,
@@ -176,6 +184,88 @@ describeFuzz('fuzz: the handshake', () => {
         const reply = await laterAnswerOrRefusal(() => answer(body))
         if ('refusal' in reply) expect([400, 401]).to.include(reply.refusal.httpStatus)
         else expect(JSON.stringify(reply.answer.body)).to.not.contain(user.privateKey.toString('hex'))
+      }),
+      inputs()
+    )
+  })
+})
+
+describeFuzz('fuzz: Authrite', () => {
+  const auth = { keys, curve, clock: { now: () => NOW }, epoch: { bornAt: 0, renew: async () => undefined } }
+  const initialNonce = seededBase64('initial nonce', 32)
+  const session = { identityKey: user.identityKey, initialNonce, issuedAt: NOW }
+  const sessionNonce = mintSessionNonce(keys, session, AUTHRITE_SESSIONS)
+  const nonce = seededBase64('nonce', 32)
+  const body = Buffer.from('{"messageBox":"inbox"}')
+  const invoiceNumber = `2-authrite message signature-${nonce} ${sessionNonce}`
+  const headers: Readonly<Record<string, unknown>> = {
+    'x-authrite': '0.2',
+    'x-authrite-identity-key': user.identityKey,
+    'x-authrite-nonce': nonce,
+    'x-authrite-initialnonce': initialNonce,
+    'x-authrite-yournonce': sessionNonce,
+    'x-authrite-signature': user.keys.sign(body, invoiceNumber, keys.publicKey).toString('hex'),
+    'x-authrite-certificates': '[]'
+  }
+  const changedHeaders = fc.oneof(
+    { weight: 3, arbitrary: mutatedJson(fc.constant(headers)) },
+    {
+      weight: 3,
+      arbitrary: fc.tuple(fc.constantFrom(...Object.keys(headers)), fc.nat(5)).chain(([name]) =>
+        fc.oneof(mutatedText(fc.constant(String(headers[name]))), anyJson()).map(value => ({
+          ...headers,
+          [name]: value
+        }))
+      )
+    }
+  )
+
+  it('has headers that are read, or refused with a reason, and proves nobody by others', async () => {
+    expect((await proveAuthrite(auth, readAuthriteClaim(auth, headers), body)).identityKey).to.equal(
+      user.identityKey
+    )
+    await fc.assert(
+      fc.asyncProperty(changedHeaders, fc.boolean(), async (changed, isOtherBody) => {
+        if (typeof changed !== 'object' || changed === null) return
+        const read = answerOrRefusal(() =>
+          timely(() => readAuthriteClaim(auth, changed as Record<string, unknown>))
+        )
+        if ('refusal' in read) {
+          expect([400, 401]).to.include(read.refusal.httpStatus)
+          return
+        }
+        // Whatever was changed, the session says who it is.
+        expect(read.answer.identityKey).to.equal(user.identityKey)
+        const signedBytes = isOtherBody ? Buffer.from('{"messageBox":"other"}') : body
+        const proven = await laterAnswerOrRefusal(() => proveAuthrite(auth, read.answer, signedBytes))
+        if ('refusal' in proven) expect(proven.refusal.httpStatus).to.equal(401)
+        else {
+          expect(isOtherBody).to.equal(false)
+          expect(read.answer.nonce).to.equal(nonce)
+        }
+      }),
+      inputs()
+    )
+  })
+
+  it('has a handshake that is answered, or refused with a reason', async () => {
+    const greeting = { authrite: '0.2', messageType: 'initialRequest', identityKey: user.identityKey, nonce }
+    const bodies = mutatedJson(fc.constant(greeting)).map(value => Buffer.from(JSON.stringify(value) ?? ''))
+    await fc.assert(
+      fc.asyncProperty(bodies, async bytes => {
+        if (authriteHandshake.authenticated) throw new Error('nobody is known before')
+        const { handler } = authriteHandshake
+        const json = (): unknown => parseJson(bytes)
+        const request = {
+          headers: {},
+          query: new URLSearchParams(),
+          body: bytes,
+          clientAddress: '127.0.0.1',
+          json
+        }
+        const reply = await laterAnswerOrRefusal(() => handler(request, auth))
+        if ('refusal' in reply) expect(reply.refusal.httpStatus).to.equal(400)
+        else expect(reply.answer.body).to.have.property('messageType', 'initialResponse')
       }),
       inputs()
     )
