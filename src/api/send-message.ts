@@ -1,6 +1,7 @@
 import type { LocalContext } from '../context.js'
 import type { AuthenticatedEndpoint } from '../endpoint.js'
 import { parseJsonInTurns } from '../json-in-turns.js'
+import { takeLegacyMessage } from '../legacy-repeat.js'
 import { authriteSendRequest } from '../live-send.js'
 import { takeMessage } from '../sending.js'
 
@@ -22,11 +23,9 @@ export const sendMessage: AuthenticatedEndpoint<LocalContext> = {
   async handler(request, context) {
     const { caller } = request
     const body = await parseJsonInTurns(request.body)
-    const results = await takeMessage(
-      context,
-      caller,
-      caller.scheme === 'authrite' ? authriteSendRequest(body) : body
-    )
+    const results = await (caller.scheme === 'authrite'
+      ? takeLegacyMessage(context, caller, authriteSendRequest(body))
+      : takeMessage(context, caller, body))
     return {
       body: {
         status: 'success',

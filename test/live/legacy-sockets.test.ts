@@ -64,6 +64,35 @@ describe('live messages of legacy clients (authrite-js)', () => {
     })
   })
 
+  it('of text come once, too, though clients put it into quotes over HTTP', async () => {
+    const [alice, bob] = [await newUser(), await newUser()]
+    await bob.listen('inbox')
+    const recipient = bob.identityKey
+    const again = (text: string, messageId = 'text') =>
+      alice.post('/sendMessage', {
+        message: { recipient, messageBox: 'inbox', messageId, body: JSON.stringify(text) }
+      })
+    const text = 'said "once"\n'
+    await alice.client.emit('sendMessage', {
+      roomId: `${recipient}-inbox`,
+      message: { messageId: 'text', body: text }
+    })
+    expect((await bob.hears(1))[0]).to.include({ body: text })
+    const repeated = await again(text)
+    expect(repeated.status).to.equal(200)
+    expect(repeated.json.results).to.deep.equal([
+      { recipient, messageId: 'text', delivery: 'parked', forwardable: false }
+    ])
+    expect((await again('something else')).json.code).to.equal('ERR_DUPLICATE_MESSAGE')
+    // As a listener that acknowledges what it hears may do before the copy comes.
+    await bob.post('/acknowledgeMessage', { messageIds: ['text'] })
+    expect((await again(text)).status).to.equal(200)
+    expect((await again('something else')).status).to.equal(409)
+    expect((await bob.post('/listMessages', { messageBox: 'inbox' })).json.messages).to.deep.equal([])
+    expect(bob.heard).to.have.length(1)
+    expect((await again('another', 'other id')).status).to.equal(200)
+  })
+
   it('pass between the schemes', async () => {
     const legacy = await newUser()
     const stock = new TestUser('stock beside legacy')
