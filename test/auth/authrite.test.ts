@@ -97,6 +97,8 @@ for (const version of ['0.2', '0.1']) {
         status: 200,
         signature: 'valid'
       })
+      const withBody = await ask(get('http', '/read', { body: Buffer.from('unsigned') }))
+      expect(withBody.json, 'what nobody signed').to.include({ text: '' })
       for (const request of [
         get('http', '/read?a=1', { target: '/read?a=2' }),
         get('ftp', '/read'),

@@ -89,8 +89,8 @@ const read: Endpoint<void> = {
   method: 'GET',
   path: '/read',
   authenticated: true,
-  handler: async ({ caller, query }) => ({
-    body: { caller: caller.identityKey, query: [...query] },
+  handler: async ({ caller, query, body }) => ({
+    body: { caller: caller.identityKey, query: [...query], text: body.toString() },
     headers: { 'x-bsv-answer': 'read' }
   })
 }
