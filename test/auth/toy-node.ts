@@ -90,7 +90,7 @@ const read: Endpoint<void> = {
   path: '/read',
   authenticated: true,
   handler: async ({ caller, query, body }) => ({
-    body: { caller: caller.identityKey, query: [...query], text: body.toString() },
+    body: { caller: caller.identityKey, query: [...query], received: body.toString() },
     headers: { 'x-bsv-answer': 'read' }
   })
 }
