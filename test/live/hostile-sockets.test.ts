@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { scheduler } from 'node:timers/promises'
 import { expect } from 'chai'
+import { io } from 'socket.io-client'
 import { TestUser } from '../support/client.js'
 import type { MessageBoxNode } from '../support/message-box-node.js'
 import { until } from '../support/nodes.js'

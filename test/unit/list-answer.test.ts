@@ -62,6 +62,15 @@ describe('the JSON of a list', () => {
       hasMore: true,
       nextCursor: '1.2"'
     })
+    const asSent = NASTY.map(text => row(text, { wrapped: true }))
+    expect(
+      await parsed(asSent, { hasMore: false, nextCursor: undefined }, true),
+      'to a reader who looks for nothing inside'
+    ).to.deep.equal({
+      status: 'success',
+      messages: NASTY.map(text => shown(text)),
+      hasMore: false
+    })
     expect(await parsed([], { hasMore: false, nextCursor: undefined })).to.deep.equal({
       status: 'success',
       messages: [],
