@@ -5,7 +5,7 @@ import { ROOT, readDocs } from './sources.js'
 
 const TEST = /`(test\/[\w./-]+\.test\.ts)`((?:,? “[^”]+”)*)/g
 /** About three pages. */
-const MOST_WORDS = 1_500
+const MOST_WORDS = 1_600
 
 describe('docs/security.md', () => {
   const page = readDocs('security.md')

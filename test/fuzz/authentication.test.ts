@@ -261,6 +261,7 @@ describeFuzz('fuzz: Authrite', () => {
           query: new URLSearchParams(),
           body: bytes,
           clientAddress: '127.0.0.1',
+          whenLeft() {},
           json
         }
         const reply = await laterAnswerOrRefusal(() => handler(request, auth))
