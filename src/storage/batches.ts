@@ -14,8 +14,14 @@ export interface Batching<Request, Outcome> {
   alone(request: Request): Promise<Outcome>
 }
 
-/** Statements of one kind under way: while one commits, the next one is filled. */
+/**
+ * Statements of one kind under way. As a rule one: while it commits the next is filled, and what a statement costs beside
+ * its requests is shared by more of them. A second runs beside it where half a statement waits, or if the first takes long.
+ */
 const STATEMENTS_AT_ONCE = 2
+const PART_THAT_WAITS = 1 / 2
+/** From here on a statement takes long, as one that waits for somebody's lock, ms. */
+const LONG_MILLISECONDS = 20
 
 interface Waiting<Request, Outcome> {
   readonly request: Request
@@ -29,12 +35,17 @@ interface Waiting<Request, Outcome> {
  */
 export class Batches<Request, Outcome> {
   readonly #batching: Batching<Request, Outcome>
+  readonly #longMilliseconds: number
   #waiting: Waiting<Request, Outcome>[] = []
   #running = 0
+  /** When the last statement began. */
+  #begun = 0
   #isScheduled = false
 
-  constructor(batching: Batching<Request, Outcome>) {
+  /** @param longMilliseconds from when on a statement under way is not waited for */
+  constructor(batching: Batching<Request, Outcome>, longMilliseconds = LONG_MILLISECONDS) {
     this.#batching = batching
+    this.#longMilliseconds = longMilliseconds
   }
 
   /** Resolves after the commit. */
@@ -46,7 +57,7 @@ export class Batches<Request, Outcome> {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#running >= STATEMENTS_AT_ONCE || this.#waiting.length === 0) return
+    if (this.#isScheduled || this.#waiting.length === 0 || !this.#mayBegin()) return
     this.#isScheduled = true
     // What else this turn of the event loop has read comes along.
     setImmediate(() => {
@@ -55,9 +66,17 @@ export class Batches<Request, Outcome> {
     })
   }
 
+  #mayBegin(): boolean {
+    if (this.#running === 0) return true
+    if (this.#running >= STATEMENTS_AT_ONCE) return false
+    if (this.#waiting.length >= this.#batching.size * PART_THAT_WAITS) return true
+    return performance.now() - this.#begun > this.#longMilliseconds
+  }
+
   async #flush(): Promise<void> {
     const batch = this.#next()
     this.#running++
+    this.#begun = performance.now()
     this.#schedule()
     try {
       await this.#run(batch)

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises'
 import { expect } from 'chai'
 import { Batches } from '../../src/storage/batches.js'
 
@@ -62,4 +63,60 @@ describe('batches of requests', () => {
     failure = postgresError('57P01')
     expect(await addAll('a', 'b')).to.deep.equal(['Error: 57P01', 'Error: 57P01'])
   })
+
+  describe('under way', () => {
+    const begun: string[][] = []
+    const endings: (() => void)[] = []
+    const heldUp = (size: number, longMilliseconds: number) =>
+      new Batches<string, string>(
+        {
+          size,
+          order: request => Buffer.from(request),
+          keys: () => [],
+          together: requests =>
+            new Promise(resolve => {
+              begun.push([...requests])
+              endings.push(() => resolve(requests))
+            }),
+          alone: async request => request
+        },
+        longMilliseconds
+      )
+    beforeEach(() => {
+      begun.length = 0
+      endings.length = 0
+    })
+
+    it('gather while a statement runs, until half of the next one waits', async () => {
+      const batches = heldUp(4, Number.POSITIVE_INFINITY)
+      const answers: Promise<string>[] = []
+      for (const request of ['a', 'b', 'c', 'd', 'e', 'f']) {
+        answers.push(batches.add(request))
+        await turn()
+      }
+      expect(begun).to.deep.equal([['a'], ['b', 'c']])
+      endings[0]!()
+      await turn()
+      expect(begun[2]).to.deep.equal(['d', 'e', 'f'])
+      for (const end of endings) end()
+      expect(await Promise.all(answers)).to.deep.equal(['a', 'b', 'c', 'd', 'e', 'f'])
+    })
+
+    it('do not wait for a statement that takes long', async () => {
+      const batches = heldUp(1_000_000, -1)
+      const answers = [batches.add('a')]
+      await turn()
+      answers.push(batches.add('b'))
+      await turn()
+      expect(begun).to.deep.equal([['a'], ['b']])
+      for (const end of endings) end()
+      expect(await Promise.all(answers)).to.deep.equal(['a', 'b'])
+    })
+  })
 })
+
+/** Whatever was scheduled for this turn of the event loop has run. */
+async function turn(): Promise<void> {
+  await immediate()
+  await immediate()
+}
