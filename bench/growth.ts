@@ -53,7 +53,7 @@ const WARM_UP = 300
 export async function runGrowth(options: BenchOptions, say: (text: string) => void): Promise<GrowthResult> {
   const rows = growthRows(options.rows)
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const empty = await grow(join(folder, 'empty'), undefined, say)
     try {

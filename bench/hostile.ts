@@ -58,7 +58,7 @@ const CONCURRENCY = 4
 /** What honest users notice while others do their worst, attack by attack, and what is left of it in memory. */
 export async function runHostile(options: BenchOptions, say: (text: string) => void): Promise<HostileResult> {
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const logger = createLogger('warn')
     const postgres =

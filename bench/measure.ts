@@ -8,7 +8,8 @@ export const CONCURRENCY = 16
 const USERS = 16
 /** Answers checked of each round. */
 const SAMPLES = 50
-const WARM_UP_PART = 0.1
+/** Of a round; the compilers of V8 are busy until each operation was done some thousand times. */
+const WARM_UP_PART = 1
 
 /** Of one operation. Times in ms, CPU per request. */
 export interface Figures {

@@ -26,7 +26,7 @@ const SENDS_AT_ONCE = 2_000
 /** Whether the node's memory grows with what it has done. */
 export async function runMemory(options: BenchOptions, say: (text: string) => void): Promise<MemoryResult> {
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const node = await BuiltNode.start({
       dataDirectory: join(folder, 'node'),

@@ -68,7 +68,7 @@ interface Mesh {
 /** What it costs when a message is for somebody at another host. */
 export async function runMesh(options: BenchOptions, say: (text: string) => void): Promise<MeshResult> {
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const nodes = await startPair(folder)
     try {

@@ -57,7 +57,7 @@ function withPayment(user: Session, tx: unknown): SignedRequest {
 /** For how long one large request holds up everybody else, as the node itself sees it. */
 export async function runPauses(options: BenchOptions, say: (text: string) => void): Promise<PausesResult> {
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const { databaseUrl } = options
     const node = await BuiltNode.start({ dataDirectory: join(folder, 'node'), databaseUrl })

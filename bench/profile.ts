@@ -29,7 +29,7 @@ const LONGEST = 20_000
 /** Where the node's own time goes, operation by operation. The profiler slows it down, so no rates are told. */
 export async function runProfile(options: BenchOptions, say: (text: string) => void): Promise<ProfileResult> {
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const node = await BuiltNode.start({
       dataDirectory: join(folder, 'node'),

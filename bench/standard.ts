@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { packagedBinaries } from '../src/storage/embedded-postgres-binaries.js'
+import { packagedBinaries, restoreSymlinks } from '../src/storage/embedded-postgres-binaries.js'
 import type { BenchOptions } from './arguments.js'
 import { type Arithmetic, type ArithmeticFigures, measureArithmetic } from './arithmetic.js'
 import { BuiltNode, withFolder } from './built-node.js'
@@ -36,7 +36,7 @@ export async function runStandard(
 ): Promise<StandardResult> {
   return withFolder(options.directory, async folder => {
     const rounds = options.quick ? 1 : ROUNDS
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     if (options.url !== undefined) {
       const meter = Meter.of([options.pid])
@@ -52,9 +52,13 @@ export async function runStandard(
   })
 }
 
-export function databaseOf({ url, databaseUrl }: BenchOptions): { program: string } | string {
+export async function databaseOf({ url, databaseUrl }: BenchOptions): Promise<{ program: string } | string> {
   if (url !== undefined) return 'a node that ran already'
-  return databaseUrl === undefined ? { program: packagedBinaries().postgres } : 'the Postgres of --database'
+  if (databaseUrl !== undefined) return 'the Postgres of --database'
+  const binaries = packagedBinaries()
+  // Before the first start of a node they are missing, and the program finds none of its libraries.
+  await restoreSymlinks(binaries)
+  return { program: binaries.postgres }
 }
 
 /** Starts with an empty folder, and again with what that has left, as often as there are rounds; the last one stays. */
