@@ -444,9 +444,96 @@ begin
   end if;
 end $$;
 
+-- Those of p_requests whose message is simply handed on, all at once: its recipient has up to four hosts, for every box, and
+-- this one is not among them; it can be proven there, and its id is new. Answers nothing for the others. Parameters as of
+-- accept_sent_batch.
+create function forward_sent_batch(
+  p_requests integer[], p_self bytea, p_bytes bytea, p_starts integer[], p_body_lengths integer[],
+  p_signed_lengths integer[], p_signature_lengths integer[], p_digests uuid[], p_issued_at bigint[],
+  p_forget_at bigint[], p_now bigint[], p_boxes text[], p_payment_digests uuid[], p_ciphertext_keys uuid[],
+  p_formats text[], p_key_ids text[], p_withheld boolean[], p_integers bigint[], p_client_ids text[], p_id_keys uuid[],
+  p_proofs jsonb[], p_expires_at bigint[], p_forget_after bigint
+) returns table (request integer, outcome text, shown_id text, domains text[]) language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $$
+begin
+  return query
+    with asked as materialized (
+      select a.request, coalesce(p_client_ids[a.request], p_integers[a.request]::text) as shown,
+        substr(p_bytes, a.start, 33) as sender, substr(p_bytes, a.start + 33, 33) as recipient,
+        substr(p_bytes, a.start + 66, 32) as name, substr(p_bytes, a.start + 98, 32) as envelope_id,
+        p_now[a.request] as now, p_expires_at[a.request] as expires_at, p_digests[a.request] as digest,
+        p_id_keys[a.request] as id_key, p_ciphertext_keys[a.request] as ciphertext_key, p_boxes[a.request] as box
+      from (select r.request, p_starts[r.request] as start from unnest(p_requests) r (request)) a
+    ), ordinary as materialized (
+      select a.* from asked a
+      where not p_withheld[a.request]
+        and (
+          select count(*) between 1 and 4 and bool_and(h.operator_key <> p_self and h.box_expression is null) from (
+            select o.operator_key, o.box_expression from phip_hosts o where o.recipient = a.recipient and o.live
+            order by o.first_seen desc limit 5
+          ) h
+        )
+        and (
+          a.ciphertext_key is not null or p_proofs[a.request] is not null or exists (
+            select from sender_authorizations s where s.sender = a.sender and s.given - 600000 <= a.now and s.expires >= a.now
+          )
+        )
+        and not exists (select from messages m where m.id_key = a.id_key)
+        and not exists (select from client_message_ids c where c.id_key = a.id_key)
+        and not exists (select from early_acknowledgements e where e.name = a.name)
+        and not exists (select from deliveries d where d.recipient = a.recipient and d.name = a.name)
+        and p_issued_at[a.request] >= (
+          select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier()
+        )
+    ), admitted as (
+      insert into seen_requests (digest, slot) select o.digest, seen_slot(p_forget_at[o.request]) from ordinary o
+      on conflict do nothing
+      returning digest
+    ), accepted as materialized (
+      select * from ordinary o where o.digest in (select a.digest from admitted a)
+    ), planned as (
+      insert into deliveries (
+        domain, host_key, recipient, sender, message_box, message_id, name, envelope_id, id_key, lane, first_hand,
+        first_seen, next_attempt_at, created_at, expires_at
+      )
+      select h.domain, h.operator_key, a.recipient, a.sender, a.box, a.shown, a.name, a.envelope_id, a.id_key,
+        lane_of(a.sender, a.recipient, a.box), true, a.now, a.now, a.now, a.expires_at
+      from accepted a join phip_hosts h on h.recipient = a.recipient and h.live
+      order by a.request
+      returning deliveries.domain, deliveries.envelope_id
+    ), taken as materialized (
+      select p.envelope_id, array_agg(p.domain) as domains, count(*)::integer as holds from planned p group by p.envelope_id
+    ), held as (
+      insert into envelopes as e (id, sender, format, key_id, signed_bytes, signature, withheld, received_at, holds)
+      select a.envelope_id, a.sender, p_formats[a.request], p_key_ids[a.request],
+        substr(p_bytes, p_starts[a.request] + 130 + p_body_lengths[a.request], p_signed_lengths[a.request]),
+        substr(
+          p_bytes, p_starts[a.request] + 130 + p_body_lengths[a.request] + p_signed_lengths[a.request],
+          p_signature_lengths[a.request]
+        ), false, a.now, t.holds
+      from accepted a join taken t on t.envelope_id = a.envelope_id
+      on conflict (id) do update set holds = e.holds + excluded.holds
+    ), identified as (
+      insert into client_message_ids (id_key, body_digest, sealed, payment_digest, shown_id, delivery, forget_at)
+      select a.id_key, case when a.ciphertext_key is null then
+          digest_of(substr(p_bytes, p_starts[a.request] + 130, p_body_lengths[a.request])) end,
+        a.ciphertext_key is not null, p_payment_digests[a.request], a.shown, 'forwarding', a.expires_at
+      from accepted a where a.id_key is not null
+    ), remembered as (
+      insert into sent_ciphertexts (ciphertext_key, message_box, forget_at)
+      select a.ciphertext_key, a.box, a.expires_at + p_forget_after from accepted a where a.ciphertext_key is not null
+      on conflict do nothing
+    )
+    select o.request, case when a.request is null then 'replayed' else 'accepted' end, o.shown, t.domains
+    from ordinary o left join accepted a on a.request = o.request left join taken t on t.envelope_id = a.envelope_id;
+end $$;
+
 -- accept_sent for many requests of one recipient each, in one commit; in ascending order of the recipients, and no two of
 -- them with the same digest, name, id or envelope. Most are ordinary: to a known box with room, of a recipient whose mail stays
--- here, under names and ids that are new. All of those are done by one statement; the others one after the other.
+-- here, under names and ids that are new. All of those are done by one statement, those for other hosts only by another; the
+-- rest one after the other.
 --
 -- p_bytes holds, for each request, sender (33), recipient (33), name (32), envelope id (32), body, signed bytes and signature;
 -- p_starts where that begins, from 1.
@@ -584,6 +671,22 @@ begin
       return next;
     end if;
   end loop;
+
+  if v_others <> '{}' then
+    for v_row in
+      select * from forward_sent_batch(
+        v_others, p_self, p_bytes, p_starts, p_body_lengths, p_signed_lengths, p_signature_lengths, p_digests, p_issued_at,
+        p_forget_at, p_now, p_boxes, p_payment_digests, p_ciphertext_keys, p_formats, p_key_ids, p_withheld, p_integers,
+        p_client_ids, p_id_keys, p_proofs, p_expires_at, p_forget_after
+      )
+    loop
+      v_others := array_remove(v_others, v_row.request);
+      request := v_row.request; outcome := v_row.outcome; delivery := 'forwarding'; shown_id := v_row.shown_id;
+      forwardable := true; domains := v_row.domains;
+      return next;
+    end loop;
+    domains := null;
+  end if;
 
   foreach request in array v_others loop
     v_at := p_starts[request] + 130;
