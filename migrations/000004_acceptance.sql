@@ -855,3 +855,164 @@ begin
     end if;
   end if;
 end $$;
+
+-- accept_propagated for many requests of one recipient each, in one commit; in ascending order of the recipients. Those that
+-- are ordinary are done by one statement: into a known box with room, of a recipient who is at home here for every box and
+-- asks no fee, from a sender who is proven. The others, and all but the first of those that have something in common, follow
+-- one after the other, and see what became of those before.
+--
+-- p_bytes holds, for each request, sender (33), recipient (33), host (33), name (32), envelope id (32), body, signed bytes,
+-- signature and key linkage; p_starts where that begins, from 1.
+create function accept_propagated_batch(
+  p_bytes bytea, p_starts integer[], p_body_lengths integer[], p_signed_lengths integer[], p_signature_lengths integer[],
+  p_linkage_lengths integer[], p_digests uuid[], p_issued_at bigint[], p_forget_at bigint[], p_now bigint[],
+  p_boxes text[], p_wrapped boolean[], p_formats text[], p_key_ids text[], p_envelope_proofs jsonb[],
+  p_received_at bigint[], p_attesting_hosts bytea[], p_given bigint[], p_integers bigint[], p_client_ids text[],
+  p_origins text[], p_proofs jsonb[], p_reflection_keys uuid[], p_ciphertext_keys uuid[], p_first_seen bigint[],
+  p_expires_at bigint[], p_forget_after bigint, p_quotas quotas
+) returns table (
+  request integer, recipient_index integer, outcome text, expressions text[], exceeded text, fee bigint
+) language plpgsql
+set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $$
+declare
+  v_recipients bytea[];
+  v_row record;
+  v_others integer[] := '{}';
+  v_at integer;
+begin
+  recipient_index := 1;
+  select array_agg(substr(p_bytes, start + 33, 33)) into v_recipients from unnest(p_starts) start;
+  perform from recipients where identity_key = any (v_recipients) order by identity_key for no key update;
+
+  for v_row in
+    with asked as materialized (
+      select a.*, octet_length(a.body) as bytes, coalesce(a.client_id, a.public_integer::text) as shown,
+        r.id as recipient_id, r.last_position, r.message_count, r.byte_count, r.counts_senders,
+        (select b.id from message_boxes b where b.recipient = a.recipient and b.name = a.box) as box_id,
+        row_number() over (partition by a.recipient order by a.request) as nth,
+        count(*) over (partition by a.recipient) as together,
+        sum(octet_length(a.body)) over (partition by a.recipient) as bytes_together,
+        row_number() over (partition by a.recipient, a.name order by a.request)
+          + row_number() over (partition by a.recipient, coalesce(a.client_id, a.public_integer::text) order by a.request)
+          + row_number() over (partition by a.envelope_id order by a.request)
+          + row_number() over (partition by a.digest order by a.request) = 4 as is_first
+      from (
+        select substr(p_bytes, start, 33) as sender, substr(p_bytes, start + 33, 33) as recipient,
+          substr(p_bytes, start + 99, 32) as name, substr(p_bytes, start + 131, 32) as envelope_id,
+          substr(p_bytes, start + 163, body_length) as body,
+          substr(p_bytes, start + 163 + body_length, signed_length) as signed,
+          substr(p_bytes, start + 163 + body_length + signed_length, signature_length) as signature,
+          substr(p_bytes, start + 163 + body_length + signed_length + signature_length, linkage_length) as key_linkage, u.*
+        from unnest(
+          p_starts, p_body_lengths, p_signed_lengths, p_signature_lengths, p_linkage_lengths, p_digests, p_issued_at,
+          p_forget_at, p_now, p_boxes, p_wrapped, p_formats, p_key_ids, p_envelope_proofs, p_received_at, p_attesting_hosts,
+          p_given, p_integers, p_client_ids, p_origins, p_proofs, p_reflection_keys, p_ciphertext_keys, p_first_seen,
+          p_expires_at
+        ) with ordinality u (
+          start, body_length, signed_length, signature_length, linkage_length, digest, issued_at,
+          forget_at, now, box, wrapped, format, key_id, envelope_proof, received_at, attesting_host,
+          given, public_integer, client_id, origin, proof, reflection_key, ciphertext_key, first_seen,
+          expires_at, request
+        )
+      ) a left join recipients r on r.identity_key = a.recipient
+    ), ordinary as materialized (
+      select a.* from asked a
+      where a.is_first and a.box_id is not null and a.origin in ('signature', 'home-host')
+        and exists (
+          select from routing_authorizations h
+          where h.recipient = a.recipient and h.revoked_at is null and h.box_expression is null
+        )
+        and not a.counts_senders
+        and a.message_count + a.together <= least(p_quotas.messages, p_quotas.messages_of_sender)
+        and a.byte_count + a.bytes_together <= p_quotas.bytes
+        and not exists (select from messages m where m.recipient_id = a.recipient_id and m.name = a.name)
+        and not exists (select from message_names n where n.recipient_id = a.recipient_id and n.name = a.name)
+        and not exists (select from messages m where m.recipient_id = a.recipient_id and m.shown_id = a.shown)
+        and not exists (select from early_acknowledgements e where e.name = a.name)
+        -- as recipient_fee says, which is too dear to call for each
+        and coalesce(
+          (select p.recipient_fee from permissions p
+            where p.recipient = a.recipient and p.message_box = a.box and p.sender = a.sender),
+          (select p.recipient_fee from permissions p
+            where p.recipient = a.recipient and p.message_box = a.box and p.sender = ''),
+          default_recipient_fee(a.box)
+        ) = 0
+        and a.issued_at >= (select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier())
+        -- no authorization is void of a sender who never had a token there
+        and case
+          when a.origin = 'home-host'
+            and exists (select from phip_hosts h where h.recipient = a.sender and h.operator_key = a.attesting_host)
+          then not coalesce(authorization_void(a.sender, a.attesting_host, a.given), false)
+          else true
+        end
+    ), admitted as (
+      insert into seen_requests (digest, slot) select o.digest, seen_slot(o.forget_at) from ordinary o
+      on conflict do nothing
+      returning digest
+    ), accepted as materialized (
+      select * from ordinary o where o.digest in (select a.digest from admitted a)
+    ), stored as (
+      insert into messages (
+        box_id, position, recipient_id, name, shown_id, sender, body, wrapped, envelope_id, origin, proof, forwardable,
+        parked, sealed, bytes, first_seen, created_at, expires_at
+      )
+      select a.box_id, a.last_position + a.nth, a.recipient_id, a.name, a.shown, a.sender, a.body, a.wrapped, a.envelope_id,
+        a.origin, a.proof, true, false, a.reflection_key is not null, a.bytes, a.first_seen, a.now, a.expires_at
+      from accepted a
+    ), held as (
+      insert into envelopes as e (
+        id, sender, format, key_id, signed_bytes, signature, withheld, key_linkage, proof, received_at, holds
+      )
+      select a.envelope_id, a.sender, a.format, a.key_id, a.signed, a.signature, false, a.key_linkage, a.envelope_proof,
+        a.received_at, 1
+      from accepted a
+      on conflict (id) do update set holds = e.holds + 1, proof = coalesce(e.proof, excluded.proof)
+    ), counted as (
+      update recipients r set
+        last_position = r.last_position + a.places, message_count = r.message_count + a.messages,
+        byte_count = r.byte_count + a.bytes
+      from (
+        select recipient_id, max(nth) as places, count(*) as messages, sum(bytes) as bytes from accepted group by recipient_id
+      ) a
+      where r.id = a.recipient_id
+    ), remembered as (
+      insert into sent_ciphertexts (ciphertext_key, message_box, forget_at)
+      select a.ciphertext_key, a.box, a.expires_at + p_forget_after from accepted a where a.ciphertext_key is not null
+      on conflict do nothing
+    )
+    select a.request::integer, case
+      when a.request in (select o.request from accepted o) then 'accepted'
+      when a.request in (select o.request from ordinary o) then 'replayed'
+    end as outcome
+    from asked a
+  loop
+    if v_row.outcome is null then
+      v_others := v_others || v_row.request;
+    else
+      request := v_row.request; outcome := v_row.outcome;
+      return next;
+    end if;
+  end loop;
+
+  foreach request in array v_others loop
+    v_at := p_starts[request] + 163;
+    return query select request, a.* from accept_propagated(
+      p_digests[request], p_issued_at[request], p_forget_at[request], p_now[request], substr(p_bytes, v_at - 163, 33),
+      p_boxes[request], substr(p_bytes, v_at, p_body_lengths[request]), p_wrapped[request], substr(p_bytes, v_at - 32, 32),
+      p_formats[request], p_key_ids[request],
+      substr(p_bytes, v_at + p_body_lengths[request], p_signed_lengths[request]),
+      substr(p_bytes, v_at + p_body_lengths[request] + p_signed_lengths[request], p_signature_lengths[request]),
+      substr(
+        p_bytes, v_at + p_body_lengths[request] + p_signed_lengths[request] + p_signature_lengths[request],
+        p_linkage_lengths[request]
+      ),
+      p_envelope_proofs[request], p_received_at[request], p_attesting_hosts[request], p_given[request],
+      array[v_recipients[request]], array[substr(p_bytes, v_at - 64, 32)], array[p_integers[request]],
+      array[p_client_ids[request]], array[p_origins[request]], array[p_proofs[request]],
+      array[p_reflection_keys[request]], array[p_first_seen[request]], array[p_expires_at[request]], '{}', '{}',
+      substr(p_bytes, v_at - 97, 33), p_forget_after, p_quotas, p_ciphertext_keys[request]
+    ) a;
+  end loop;
+end $$;

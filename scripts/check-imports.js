@@ -11,7 +11,7 @@ const IMPORT =
 
 /** What federation/ may import of src/. */
 const OPEN_TO_FEDERATION =
-  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|live\/arrivals|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|permissions\/(?:rule|fees-elsewhere)|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists|permissions))\.ts$/
+  /^src\/(?:acknowledgement|context|errors|logger|metrics|json|json-in-turns|live-send|live\/arrivals|message|message-boxes|names|start-error|endpoint|version|config|operator-lists|permissions\/(?:rule|fees-elsewhere)|curve\/.*|keys\/.*|auth\/.*|transactions\/.*|payments\/.*|storage\/(?:arrays|database|messages|sent-messages|batches|collisions|quotas|payments|replays|operator-lists|permissions))\.ts$/
 
 /** Where a library may be imported. */
 const OWNERS = {

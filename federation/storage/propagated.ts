@@ -3,6 +3,7 @@ import type { SignedMessageFormat } from '../../src/names.js'
 import type { PaidOutput } from '../../src/payments/paid.js'
 import { sumOf } from '../../src/payments/paid.js'
 import type { CheckedPayment } from '../../src/payments/payment-check.js'
+import { plainArray } from '../../src/storage/arrays.js'
 import { Batches } from '../../src/storage/batches.js'
 import { retryingCollisions } from '../../src/storage/collisions.js'
 import { type Database, type Queryable, statement } from '../../src/storage/database.js'
@@ -81,25 +82,11 @@ const ACCEPT = statement(
 
 const ACCEPT_BATCH = statement(
   'accept-propagated-batch',
-  `select r.request::integer, a.* from unnest(
-    $1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::text[], $7::bytea[], $8::boolean[],
-    $9::bytea[], $10::text[], $11::text[], $12::bytea[], $13::bytea[], $14::bytea[], $15::jsonb[], $16::bigint[],
-    $17::bytea[], $18::bigint[], $19::bytea[], $20::bytea[], $21::bigint[], $22::text[], $23::text[], $24::jsonb[],
-    $25::uuid[], $26::bigint[], $27::bigint[], $28::bytea[],
-    $29::uuid[]
-  ) with ordinality as r (
-    digest, issued_at, session_ends, now, sender, box, body, wrapped,
-    envelope_id, format, key_id, signed, signature, key_linkage, envelope_proof, received_at,
-    attesting_host, given, recipient, name, public_integer, client_id, origin, proof,
-    reflection_key, first_seen, expires_at, host, ciphertext_key, request
-  )
-  cross join lateral accept_propagated(
-    r.digest, r.issued_at, r.session_ends, r.now, r.sender, r.box, r.body, r.wrapped,
-    r.envelope_id, r.format, r.key_id, r.signed, r.signature, r.key_linkage, r.envelope_proof, r.received_at,
-    r.attesting_host, r.given, array[r.recipient], array[r.name], array[r.public_integer], array[r.client_id],
-    array[r.origin], array[r.proof], array[r.reflection_key], array[r.first_seen], array[r.expires_at],
-    '{}', '{}', r.host, $30::bigint, $31::quotas, r.ciphertext_key
-  ) a`
+  `select * from accept_propagated_batch(
+    $1::bytea, $2::integer[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::uuid[], $8::bigint[],
+    $9::bigint[], $10::bigint[], $11::text[], $12::boolean[], $13::text[], $14::text[], $15::jsonb[], $16::bigint[],
+    $17::bytea[], $18::bigint[], $19::bigint[], $20::text[], $21::text[], $22::jsonb[], $23::uuid[], $24::uuid[],
+    $25::bigint[], $26::bigint[], $27::bigint, $28::quotas)`
 )
 
 /** One request to be stored. */
@@ -116,7 +103,7 @@ export interface ReceivedRequest {
 
 /** Requests in one statement at most. */
 const BATCH = 32
-/** A batch carries bytes as text; beyond this size that costs more than it saves. */
+/** Larger ones would hold up the others of their statement. */
 const BATCHED_BYTES = 16 * 1024
 
 /** Stores what other hosts hand on; see `accept_propagated` in the migrations for the outcomes. */
@@ -133,7 +120,7 @@ export class ReceivedMessages {
     this.#batches = new Batches<ReceivedRequest, ReceivedOutcome[]>({
       size: BATCH,
       order: ({ message }) => message.recipients[0]!.recipient,
-      // Each is accepted after the one before it, and sees what became of that.
+      // Those that have something in common are accepted one after the other, and see what became of those before.
       keys: () => [],
       together: requests => this.#acceptAll(requests),
       alone: request => this.#acceptOne(request)
@@ -189,18 +176,11 @@ export class ReceivedMessages {
   }
 
   async #acceptAll(requests: readonly ReceivedRequest[]): Promise<ReceivedOutcome[][]> {
-    const rows = requests.map(request => [
-      ...commonValues(request),
-      ...recipientValues(request.message.recipients[0]!),
-      request.caller.identityKeyBytes,
-      request.message.ciphertextKey ?? null
-    ])
     const outcomes: ReceivedOutcome[][] = requests.map(() => [])
-    const answered = await this.#database.query<ReceivedOutcome & { request: number }>(ACCEPT_BATCH, [
-      ...columns(rows),
-      FORGET_AFTER,
-      this.#quotas
-    ])
+    const answered = await this.#database.query<ReceivedOutcome & { request: number }>(
+      ACCEPT_BATCH,
+      batchValues(requests, this.#quotas)
+    )
     for (const outcome of answered) outcomes[outcome.request - 1]!.push(outcome)
     return outcomes
   }
@@ -252,6 +232,66 @@ function recipientValues(recipient: ReceivedRecipient): unknown[] {
     recipient.reflectionKey ?? null,
     recipient.firstSeen,
     recipient.expiresAt
+  ]
+}
+
+/** All bytes go in one parameter: arrays of them would travel as hexadecimal text. */
+function batchValues(requests: readonly ReceivedRequest[], quotas: string): unknown[] {
+  const parts: Buffer[] = []
+  const starts: number[] = []
+  let length = 0
+  for (const { caller, message } of requests) {
+    const { recipient, name } = message.recipients[0]!
+    starts.push(length + 1)
+    for (const part of [
+      message.sender,
+      recipient,
+      caller.identityKeyBytes,
+      name,
+      message.envelopeId,
+      message.body,
+      message.signedBytes,
+      message.signature,
+      message.keyLinkage
+    ]) {
+      parts.push(part)
+      length += part.length
+    }
+  }
+  const messages = requests.map(({ message }) => message)
+  const recipients = messages.map(message => message.recipients[0]!)
+  const replays = requests.map(({ caller }) => caller.replay)
+  return [
+    Buffer.concat(parts, length),
+    plainArray(starts),
+    plainArray(messages.map(({ body }) => body.length)),
+    plainArray(messages.map(({ signedBytes }) => signedBytes.length)),
+    plainArray(messages.map(({ signature }) => signature.length)),
+    plainArray(messages.map(({ keyLinkage }) => keyLinkage.length)),
+    plainArray(replays.map(({ digest }) => digest.toString('hex'))),
+    plainArray(replays.map(({ issuedAt }) => issuedAt)),
+    plainArray(replays.map(({ expiresAt }) => expiresAt)),
+    plainArray(requests.map(({ now }) => now)),
+    messages.map(({ messageBox }) => messageBox),
+    plainArray(messages.map(({ wrapped }) => wrapped)),
+    plainArray(messages.map(({ format }) => format)),
+    messages.map(({ keyID }) => keyID),
+    messages.map(({ proof }) => (proof === undefined ? null : JSON.stringify(proof))),
+    plainArray(messages.map(({ receivedAt }) => receivedAt)),
+    messages.map(({ proof }) =>
+      proof === undefined ? null : Buffer.from(proof.senderAuthorization.hostKey, 'hex')
+    ),
+    plainArray(messages.map(({ proof }) => proof?.senderAuthorization.given)),
+    plainArray(recipients.map(({ integer }) => integer)),
+    recipients.map(({ clientId }) => clientId ?? null),
+    plainArray(recipients.map(({ origin }) => origin)),
+    recipients.map(({ proof }) => (proof === undefined ? null : JSON.stringify(proof))),
+    plainArray(recipients.map(({ reflectionKey }) => reflectionKey)),
+    plainArray(messages.map(({ ciphertextKey }) => ciphertextKey)),
+    plainArray(recipients.map(({ firstSeen }) => firstSeen)),
+    plainArray(recipients.map(({ expiresAt }) => expiresAt)),
+    FORGET_AFTER,
+    quotas
   ]
 }
 
