@@ -38,7 +38,7 @@ const SETTLE_MILLISECONDS = 20_000
 /** What idle authenticated sockets of as many users cost one process, and how long connecting takes. */
 export async function runSockets(options: BenchOptions, say: (text: string) => void): Promise<SocketsResult> {
   return withFolder(options.directory, async folder => {
-    const machine = describeMachine(folder, databaseOf(options))
+    const machine = describeMachine(folder, await databaseOf(options))
     say(`${machineText(machine)}\n`)
     const node = await BuiltNode.start({
       dataDirectory: join(folder, 'node'),
