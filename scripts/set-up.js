@@ -30,7 +30,9 @@ export function setUp() {
     const started = new Date()
     const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
     step('Compiling (tsc)', [process.execPath, compiler, '--project', PROJECT])
-    step('Bundling the examples (esbuild)', [process.execPath, join(ROOT, 'scripts', 'bundle-examples.js')])
+    if (existsSync(join(ROOT, 'examples'))) {
+      step('Bundling the examples (esbuild)', [process.execPath, join(ROOT, 'scripts', 'bundle-examples.js')])
+    }
     writeFileSync(STAMP, '')
     utimesSync(STAMP, started, started)
   }
