@@ -206,6 +206,7 @@ describe('pushes', () => {
     expect(bob.heard()).to.have.length(1)
     clock.ahead += LATER
     await hears(bob, 2)
+    clock.ahead += LATER
     await settled()
     expect(bob.heard()).to.have.length(2)
   })
