@@ -488,7 +488,7 @@ begin
           select born_at from seen_requests_birth where only_row and system_identifier = own_system_identifier()
         )
     ), admitted as (
-      insert into seen_requests (digest, slot) select o.digest, seen_slot(p_forget_at[o.request]) from ordinary o
+      insert into seen_requests (digest, slot) select o.digest, seen_slot(p_issued_at[o.request], p_forget_at[o.request]) from ordinary o
       on conflict do nothing
       returning digest
     ), accepted as materialized (
@@ -948,7 +948,7 @@ begin
           else true
         end
     ), admitted as (
-      insert into seen_requests (digest, slot) select o.digest, seen_slot(o.forget_at) from ordinary o
+      insert into seen_requests (digest, slot) select o.digest, seen_slot(o.issued_at, o.forget_at) from ordinary o
       on conflict do nothing
       returning digest
     ), accepted as materialized (

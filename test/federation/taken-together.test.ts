@@ -38,6 +38,10 @@ describe('messages that come at once', () => {
     rows(`select 1 from envelopes e where holds <> (select count(*) from messages m where m.envelope_id = e.id)
       + (select count(*) from deliveries d where d.envelope_id = e.id and d.state = 'pending')`)
 
+  /** Whoever fails together is taken alone, and nobody is told: but then no two are in one transaction. */
+  const transactions = async (table: 'messages' | 'deliveries') =>
+    (await rows(`select count(distinct xmin::text)::integer as n from ${table}`))[0]!.n
+
   it('from another host are taken as if one had come after the other', async () => {
     const message = (body: string, messageId?: string, recipient = bob) =>
       propagated(host, alice, { recipient: recipient.identityKey, messageBox: 'inbox', body, messageId })
@@ -72,6 +76,7 @@ describe('messages that come at once', () => {
         [Buffer.from(bob.identityKey, 'hex')]
       )
     ).to.deep.equal([{ counted: 8, is_last: true, stored: 8 }])
+    expect(await transactions('messages')).to.be.below(8)
     expect(await strayEnvelopes()).to.deep.equal([])
   })
 
@@ -99,6 +104,7 @@ describe('messages that come at once', () => {
     expect(planned).to.deep.equal(
       ids.map(message_id => ({ message_id, domain: 'carol.example.org', first_hand: true, state: 'pending' }))
     )
+    expect(await transactions('deliveries')).to.be.below(ids.length)
     expect(await strayEnvelopes()).to.deep.equal([])
     // Later too a repeat is one, and other words under the same id are none.
     expect(told(await send('body c', 'c'))).to.equal('forwarding')
