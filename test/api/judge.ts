@@ -67,11 +67,12 @@ export class Judge {
     }
   }
 
-  /** Rows of every table but the memory of requests seen. */
+  /** Rows of every table but the memory of requests seen, and what is counted of them in rates. */
   async #rows(): Promise<Record<string, number>> {
     const tables = await this.#query<{ name: string }>(
       `select table_name as name from information_schema.tables
-       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name not like 'seen_requests%'`
+       where table_schema = 'public' and table_type = 'BASE TABLE' and table_name not like 'seen_requests%'
+         and table_name <> 'rate_limits'`
     )
     const counts = tables.map(({ name }) => `select '${name}' as name, count(*) as n from ${name}`)
     const found = await this.#query<{ name: string; n: number }>(counts.join(' union all '))
