@@ -218,7 +218,7 @@ describe('lists of the operator, towards other hosts', function () {
         () =>
           inspect<{ n: number }>(
             reader,
-            'select count(*) as n from overlay_interactions where claimed_until = 0'
+            "select count(*) as n from overlay_interactions where topic = 'tm_phip' and claimed_until = 0"
           ),
         ([row]) => row!.n === 1
       )
